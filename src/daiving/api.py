@@ -1,0 +1,157 @@
+"""A study as a person asks for it in Python: checked at once, run when told, read as text, page or dict."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daiving import tasks
+from daiving.files import read_json, write_json
+from daiving.options import split
+from daiving.recipe import Recipe, named
+from daiving.show import report, terminal
+from daiving.study.execute import Progress, execute, prepare_run, reading
+from daiving.study.index import index
+from daiving.study.plan import Plan, check, from_dict, make_arm, parse_difference
+from daiving.study.reading import Reading
+from daiving.study.record import Lab
+from daiving.tasks.data import Data
+
+LAB = Path("daiving-lab")  # in the folder that one works in
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study says: `print` it, show it in a notebook, or take its numbers with `to_dict`."""
+
+    reading: Reading
+    report: Path  # the HTML page
+
+    def __str__(self) -> str:
+        return terminal.verdict_text(self.reading)
+
+    def _repr_html_(self) -> str:
+        return report.fragment(self.reading)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that is shown, as plain values for JSON; differences in the metric's own number."""
+        return report.to_dict(self.reading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Two arms or more on one task, with paired seeds, until a verdict or the cap.
+
+    `arms` maps a name to a net: text as on the command line ("mnist_inception:jump=true,lr=0.02"), or a dict with the
+    key "net" and options of the net and fields of the recipe beside it. All arms are compared with the first.
+    `smallest` is the smallest difference that matters, with its unit ("0.3pp"). Everything is checked when the study is
+    made; what does not fit raises `FixableError`.
+    """
+
+    task: str
+    arms: Mapping[str, str | Mapping[str, Any]]
+    recipe: Recipe | str = "default"
+    metric: str = "accuracy"
+    max_pairs: int = 20
+    smallest: str | None = None
+    alpha: float = 0.05
+    first_seed: int = 0
+    floor: float | None = None
+    lab: Path | str = LAB
+    data: Path | str | None = None
+    plan: Plan = field(init=False)
+    loaded: Data = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        recipe = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
+        smallest = parse_difference(self.smallest, self.metric)
+        plan, loaded = planned(
+            self.task,
+            self.arms,
+            recipe,
+            self.lab,
+            self.data,
+            metric=self.metric,
+            smallest=smallest,
+            max_pairs=self.max_pairs,
+            alpha=self.alpha,
+            first_seed=self.first_seed,
+            floor=self.floor,
+        )
+        object.__setattr__(self, "plan", check(plan))
+        object.__setattr__(self, "loaded", loaded)
+
+    def steps(self, jobs: int | None = None) -> Iterator[Progress]:
+        """Run the study, or the rest of it, handing on what happens; see `study.execute`."""
+        lab = Lab(Path(self.lab).expanduser().resolve())
+        lab.prepare()
+        with lab.driving():
+            folder = lab.study(self.plan.id)
+            folder.mkdir(exist_ok=True)
+            if read_json(folder / "study.json") is None:
+                write_json(folder / "study.json", {"plan": self.plan.to_dict(), "notes": self.loaded.notes})
+            yield from execute(self.plan, lab, task_row(self.plan, lab, self.data), jobs)
+            index(lab, write=True).close()
+
+    def run(self, jobs: int | None = None) -> Outcome:
+        """Run the study until its verdict; what is finished already is not done again."""
+        for _ in self.steps(jobs):
+            pass
+        return self.outcome()
+
+    def outcome(self) -> Outcome:
+        """What the finished runs say now, with an up-to-date report."""
+        return outcome(Lab(Path(self.lab).expanduser().resolve()), self.plan.id)
+
+
+def outcome(lab: Lab, study: str) -> Outcome:
+    """The outcome of a study of this lab, as far as it has come."""
+    row = read_json(lab.study(study) / "study.json")
+    found = reading(from_dict(row["plan"]), lab, tuple(row["notes"]))
+    return Outcome(found, report.write(found, lab.study(study)))
+
+
+def single(task: str, net: str, recipe: Recipe, seed: int, lab: Lab, data: Path | None = None) -> tuple[Path, Data]:
+    """The folder of one run, ready to be done, and its task's data; raises `FixableError` for what does not fit."""
+    plan, loaded = planned(task, {"run": net}, recipe, lab.root, data, max_pairs=3)
+    return prepare_run(plan, lab, plan.arms[0], seed, task_row(plan, lab, data)), loaded
+
+
+def planned(
+    task: str,
+    arms: Mapping[str, str | Mapping[str, Any]],
+    recipe: Recipe,
+    lab: Path | str,
+    data: Path | str | None,
+    **rest: Any,
+) -> tuple[Plan, Data]:
+    """A plan from what a person wrote, and the task's data, which it depends on. Not checked as a comparison yet."""
+    name, options = tasks.parse(task)
+    parts = {arm: arm_parts(text) for arm, text in arms.items()}
+    loaded = tasks.load(name, options, data_dir=Path(data) if data else None, cache_dir=Path(lab).expanduser() / "data")
+    facts = {"num_classes": len(loaded.classes), "in_channels": loaded.shape[0], "image_size": loaded.shape[1]}
+    made = tuple(make_arm(arm, net, given, recipe, facts) for arm, (net, given) in parts.items())
+    return Plan(task=name, task_options=options, fingerprint=loaded.fingerprint, arms=made, **rest), loaded
+
+
+def task_row(plan: Plan, lab: Lab, data: Path | str | None) -> dict[str, Any]:
+    """The task as a worker needs it, wherever it starts."""
+    return {
+        "name": plan.task,
+        "options": absolute(plan.task_options),
+        "data_dir": str(Path(data).expanduser().resolve()) if data else None,
+        "cache_dir": str(lab.data),
+        "fingerprint": plan.fingerprint,
+    }
+
+
+def arm_parts(arm: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    if isinstance(arm, str):
+        return split(arm)
+    given = dict(arm)
+    return given.pop("net", ""), given
+
+
+def absolute(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Task options with the folder as a full path: a worker need not start where the user stands."""
+    return {key: str(Path(v).expanduser().resolve()) if key == "folder" and v else v for key, v in options.items()}

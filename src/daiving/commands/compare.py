@@ -1,0 +1,101 @@
+"""daiving compare: the main job."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional
+
+from daiving.api import LAB, Study
+from daiving.commands.flags import arg, parse, recipe_name, recipe_of, with_recipe
+from daiving.errors import FixableError, unknown
+from daiving.recipe import FIELDS
+from daiving.show.terminal import watch
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare networks over paired seeds, until there is a verdict or the cap is reached.
+
+    daiving compare plain=mnist_inception jump=mnist_inception:jump=true --smallest 0.3pp
+    daiving compare study.toml
+
+    An arm is NAME=NET[:option=value,...]; the options are the net's own or fields of the recipe.
+    """
+
+    arms: Annotated[Positional[tuple[str, ...]], arg("NAME=NET..., or one TOML file")] = ()
+    task: Annotated[str, arg("a task of `daiving tasks`, or a folder of images")] = "digits"
+    metric: Annotated[str, arg("what decides, on the test split: accuracy or loss")] = "accuracy"
+    smallest: Annotated[str | None, arg("smallest difference that matters, with its unit: 0.3pp, 0.01nats")] = None
+    max_pairs: Annotated[int, arg("cap on pairs, 3 to 50")] = 20
+    alpha: Annotated[float, arg("chance of a false verdict, shared by all comparisons: at most 0.1")] = 0.05
+    first_seed: Annotated[int, arg("the seeds are this and the following")] = 0
+    floor: Annotated[float | None, arg("a run whose metric is worse counts as diverged")] = None
+    jobs: Annotated[int | None, arg("runs at once; as many as there are cores")] = None
+    lab: Annotated[Path, arg("folder in which everything is kept")] = LAB
+    data: Annotated[Path | None, arg("folder in which your data sets lie")] = None
+    recipe: Annotated[str, arg("a recipe of `daiving recipes`; the flags below change it")] = "default"
+
+
+STUDY_KEYS = [f.name for f in fields(Compare) if f.name not in ("arms", "recipe", "jobs")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    file = next((word for word in arguments if word.endswith(".toml") and "=" not in word), None)
+    written = read_toml(Path(file)) if file else {}
+    table = written.pop("recipe", {})
+    chosen = recipe_name(arguments, table.pop("name", "default") if isinstance(table, dict) else table)
+    flags = with_recipe(Compare, chosen)
+    arms = written.pop("arms", {})
+    default = flags(**written, recipe=chosen, **(table if isinstance(table, dict) else {}))
+    given = parse(flags, [word for word in arguments if word != file], "compare", default=default)
+    arms = {**arms, **dict(map(arm, given.arms))}
+    check_jobs(given.jobs)
+    study = Study(arms=arms, recipe=recipe_of(given), **{key: getattr(given, key) for key in STUDY_KEYS})
+    watch(study.steps(given.jobs), study.plan, study.loaded)
+    outcome = study.outcome()
+    print(outcome)
+    print(f"\nReport: {os.path.relpath(outcome.report)}")
+    return 0
+
+
+def arm(word: str) -> tuple[str, str]:
+    name, equals, net = word.partition("=")
+    if not equals or not name or not net or ":" in name:
+        raise FixableError(
+            f"'{word}' is no arm.",
+            expected="NAME=NET, for example plain=mnist_inception, or one TOML file.",
+            fix=f"give it a name: {Path(word.partition(':')[0]).stem or 'plain'}={word or 'mnist_inception'}.",
+        )
+    return name, net
+
+
+def check_jobs(jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise FixableError(
+            f"--jobs is {jobs}.", expected="at least 1 run at once.", fix="leave it out to use every core."
+        )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The study in a TOML file: the flags by name, [recipe] and [arms.NAME]."""
+    try:
+        written = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FixableError(
+            f"The study file '{path}' cannot be read: {error}.",
+            expected="a TOML file with the flags by name, [recipe] and one [arms.NAME] for each arm.",
+            fix="check the path and the line; the README has an example.",
+        ) from None
+    known = [*STUDY_KEYS, "jobs", "recipe", "arms"]
+    for key in written:
+        if key not in known:
+            raise unknown(f"key of a study file ('{path}')", key, known)
+    recipe = written.get("recipe", {})
+    for key in recipe if isinstance(recipe, Mapping) else ():
+        if key != "name" and key not in FIELDS:
+            raise unknown(f"recipe field ('{path}')", key, FIELDS)
+    return {key: Path(value) if key in ("lab", "data") else value for key, value in written.items()}

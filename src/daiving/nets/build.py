@@ -1,0 +1,73 @@
+"""From a name and options to a net: one of the table, or a class in the user's own file."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from daiving.errors import unknown
+from daiving.nets import NETS
+from daiving.nets.draw import drawn
+from daiving.nets.user import is_user_net, user_file
+from daiving.options import settle
+
+TASK_FACTS = ("in_channels", "num_classes", "image_size")  # handed to a net that asks for them
+
+
+def build(name: str, *, seed: int | None = None, **options: Any) -> nn.Module:
+    """The net of that name, with its options and with `in_channels`, `num_classes` and `image_size`.
+
+    `name` is from `daiving nets`, or `path/to/file.py:Class` (or a function there). With a seed, each tensor is drawn
+    from (seed, its name), as in a study; without, from torch's running stream.
+    Raises `FixableError` for an unknown net or option.
+    """
+    facts = {key: options.pop(key) for key in TASK_FACTS if key in options}
+    if is_user_net(name):
+        target = user_net(name)
+        accepted = parameters(target)
+        facts = {key: value for key, value in facts.items() if accepted is None or key in accepted}
+        for key in options:
+            if accepted is not None and key not in accepted:
+                raise unknown(f"option of {name}", key, accepted)
+        given = options
+    else:
+        if name not in NETS:
+            raise unknown("net", name, NETS, fix="see `daiving nets`, or name your own: path/to/file.py:Class.")
+        given = settle("net", name, options, NETS[name].options)
+        module, function = NETS[name].where.split(":")
+        target = getattr(importlib.import_module(module), function)
+
+    def make() -> nn.Module:
+        return target(**given, **facts)
+
+    return make() if seed is None else drawn(make, seed)
+
+
+def parameters(target: Callable) -> list[str] | None:
+    """The names that a callable takes by keyword, or None when it takes any."""
+    found = inspect.signature(target).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return None
+    return [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def user_net(name: str) -> Callable[..., nn.Module]:
+    """The class or function `Class` of `path/to/file.py:Class`; what the file itself raises is passed on."""
+    file, attribute = user_file(name)
+    # Its folder goes on the path, as when Python runs the file, so that it may import its neighbours.
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(f"daiving_user_{file.stem}", file)
+    assert spec is not None  # the file ends in .py and is there
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    if not callable(target := getattr(module, attribute, None)):
+        names = [key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, nn.Module)]
+        raise unknown(f"net in {file.name}", attribute, names)
+    return target

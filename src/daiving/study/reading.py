@@ -1,0 +1,218 @@
+"""What the finished runs of a study say: a pure function of the plan and the results, whenever it is asked.
+
+Looks are taken at the contiguous prefix in seed order, never at whichever pairs happened to be done first: slow and
+diverging runs finish late, and to look at the quick ones first would be to choose.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from daiving.study.images import SeedsAndImages, fisher, mcnemar, seeds_and_images
+from daiving.study.plan import METRICS, Arm, Plan
+from daiving.study.record import DIVERGED, Lab, Result, result_of
+from daiving.study.verdict import ALIKE, TOO_FEW, UNDECIDED, Look, looks, pairs_for
+
+Results = Mapping[tuple[str, int], Result]  # (arm's name, seed) -> a run that is over
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs with one seed."""
+
+    seed: int
+    first: float | None  # the metric of the arm compared with; None where the run diverged
+    other: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """other - first; None where one of them diverged."""
+        return None if self.first is None or self.other is None else self.other - self.first
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A repeated interval without a verdict word."""
+
+    mean: float
+    low: float
+    high: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against the first: all that is known so far."""
+
+    first: str
+    other: str
+    alpha: float  # of this comparison
+    pairs: tuple[Pair, ...]  # the contiguous prefix, diverged ones too, up to the look that decided
+    looks: tuple[Look, ...]
+    verdict: str  # FIRST (the other arm is better), OTHER (the first is), ALIKE, UNDECIDED, TOO_FEW; "" while open
+    diverged: tuple[int, int]  # runs of (first, other) in the prefix that diverged
+    divergence_p: float | None  # Fisher's exact test; None where none diverged
+    seconds: Interval | None  # ratio of seconds per epoch, other / first
+    secondary: dict[str, Interval]  # the other metrics
+    images: SeedsAndImages | None  # accuracy over new seeds and new test images
+    mcnemar_p: float | None  # with one pair only
+
+    @property
+    def converged(self) -> int:
+        return sum(pair.difference is not None for pair in self.pairs)
+
+    @property
+    def identical(self) -> bool:
+        """Every pair gave exactly the same number."""
+        return self.converged > 0 and all(pair.difference in (None, 0) for pair in self.pairs)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A study as it stands."""
+
+    plan: Plan
+    results: dict[tuple[str, int], Result]
+    comparisons: tuple[Comparison, ...]
+    costs: dict[str, dict[str, int]]  # arm -> parameters, macs
+    environment: dict[str, object]
+    notes: tuple[str, ...]  # what a reader must know: files skipped, damaged lines
+
+    @property
+    def over(self) -> bool:
+        return all(comparison.verdict for comparison in self.comparisons)
+
+    def runs(self, arm: str) -> list[Result]:
+        """The runs of an arm that are over, in seed order, as far as any comparison has read them."""
+        seeds = {pair.seed for c in self.comparisons if arm in (c.first, c.other) for pair in c.pairs}
+        return [self.results[arm, seed] for seed in sorted(seeds) if (arm, seed) in self.results]
+
+
+def collect(plan: Plan, lab: Lab) -> dict[tuple[str, int], Result]:
+    """Every run of the plan that is over."""
+    found = {}
+    for arm in plan.arms:
+        for seed in plan.seeds:
+            if result := result_of(lab.run(plan.run_id(arm, seed))):
+                found[arm.name, seed] = result
+    return found
+
+
+def compare(plan: Plan, results: Results) -> tuple[Comparison, ...]:
+    """All arms against the first, alpha shared equally among them."""
+    first, *others = plan.arms
+    return tuple(compare_two(plan, first, other, results) for other in others)
+
+
+def compare_two(plan: Plan, first: Arm, other: Arm, results: Results) -> Comparison:
+    alpha = plan.alpha / (len(plan.arms) - 1)
+    sign = METRICS[plan.metric].sign
+    pairs: list[Pair] = []
+    taken: list[Look] = []
+    for seed in plan.seeds:
+        a, b = results.get((first.name, seed)), results.get((other.name, seed))
+        if a is None or b is None:
+            break
+        pairs.append(Pair(seed, value(plan, a), value(plan, b)))
+        # The plan's sign makes higher better, so that FIRST always means the other arm wins.
+        signed = [sign * pair.difference for pair in pairs if pair.difference is not None]
+        taken = looks(signed, plan.max_pairs, alpha, plan.smallest)
+        if taken and taken[-1].verdict:
+            break
+    ended = len(pairs) == plan.max_pairs
+    verdict = taken[-1].verdict if taken else ""
+    if not verdict and ended:
+        verdict = UNDECIDED if taken else TOO_FEW
+        if taken and taken[-1].sd == 0 and taken[-1].mean == 0:
+            verdict = ALIKE
+    diverged = (sum(pair.first is None for pair in pairs), sum(pair.other is None for pair in pairs))
+    both = [pair.seed for pair in pairs if pair.difference is not None]
+    runs = [(results[first.name, seed], results[other.name, seed]) for seed in both]
+    return Comparison(
+        first=first.name,
+        other=other.name,
+        alpha=alpha,
+        pairs=tuple(pairs),
+        looks=tuple(taken),
+        verdict=verdict,
+        diverged=diverged,
+        divergence_p=fisher(diverged[0], len(pairs), diverged[1], len(pairs)) if any(diverged) else None,
+        seconds=ratio([(a.seconds_per_epoch, b.seconds_per_epoch) for a, b in runs], plan, alpha),
+        secondary={
+            name: found
+            for name in METRICS
+            if name != plan.metric
+            and (found := interval([b.metrics[name] - a.metrics[name] for a, b in runs], plan, alpha))
+        },
+        images=over_images(runs, taken),
+        mcnemar_p=one_pair(runs),
+    )
+
+
+def value(plan: Plan, result: Result) -> float | None:
+    """The primary metric of a run, or None where it diverged or fell below the plan's floor."""
+    if result.status == DIVERGED:
+        return None
+    metric, sign = result.metrics[plan.metric], METRICS[plan.metric].sign
+    below = plan.floor is not None and sign * metric < sign * plan.floor
+    return None if below or not math.isfinite(metric) else metric
+
+
+def interval(differences: list[float], plan: Plan, alpha: float) -> Interval | None:
+    taken = looks(differences, plan.max_pairs, alpha, stop=False)
+    return Interval(taken[-1].mean, taken[-1].low, taken[-1].high, taken[-1].pairs) if taken else None
+
+
+def ratio(seconds: list[tuple[float, float]], plan: Plan, alpha: float) -> Interval | None:
+    """How many times as long an epoch of the other arm takes: the same interval on log ratios."""
+    logs = [math.log(other / first) for first, other in seconds if first > 0 and other > 0]
+    found = interval(logs, plan, alpha)
+    if not found:
+        return None
+    return Interval(math.exp(found.mean), exp(found.low), exp(found.high), found.pairs)
+
+
+def exp(x: float) -> float:
+    return math.exp(x) if x < 700 else math.inf
+
+
+def over_images(runs: list[tuple[Result, Result]], taken: list[Look]) -> SeedsAndImages | None:
+    right = answers(runs) if taken else None
+    return seeds_and_images(right[1], right[0], taken[-1].level) if right else None
+
+
+def one_pair(runs: list[tuple[Result, Result]]) -> float | None:
+    right = answers(runs) if len(runs) == 1 else None
+    return mcnemar(right[1][0], right[0][0]) if right else None
+
+
+def answers(runs: list[tuple[Result, Result]]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which test examples each run got right, (seeds x images) for the first arm and the other."""
+    sides = [[result.right() for result in side] for side in zip(*runs, strict=True)]
+    if not sides or any(right is None for side in sides for right in side):
+        return None
+    first, other = (np.stack(side) for side in sides)
+    return first, other
+
+
+def wanted(plan: Plan, results: Results) -> list[tuple[Arm, int]]:
+    """The runs still to be done, in the order in which to start them: seed by seed, the members of a pair together."""
+    compared = compare(plan, results)
+    open_arms = [c.other for c in compared if not c.verdict]
+    arms = [arm for arm in plan.arms if arm.name in open_arms or (arm is plan.arms[0] and open_arms)]
+    return [(arm, seed) for seed in plan.seeds for arm in arms if (arm.name, seed) not in results]
+
+
+def pairs_needed(plan: Plan, comparison: Comparison) -> int | None:
+    """About how many fresh pairs would settle an undecided comparison: a winner if the true difference is as seen, or
+    no difference that matters, whichever needs fewer. None where neither is in reach."""
+    if not comparison.looks:
+        return None
+    look = comparison.looks[-1]
+    sizes = [pairs_for(look.mean, look.sd, comparison.alpha)]
+    if plan.smallest is not None:
+        sizes.append(pairs_for(plan.smallest - abs(look.mean), look.sd, comparison.alpha))
+    sizes = [size for size in sizes if size is not None]
+    return min(sizes, default=None)

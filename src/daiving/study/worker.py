@@ -1,0 +1,216 @@
+"""One run in its own process: python -m daiving.study.worker RUN_FOLDER.
+
+Standard output carries one JSON object a line to the driver; whatever the user's net prints goes to standard error,
+which the driver has pointed at the run's log. Standard input is the driver's hand: when it is gone, so is the worker.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import nn
+
+import daiving
+from daiving.errors import FixableError
+from daiving.events import Ended, Event, Step, to_dict
+from daiving.files import read_json, write_atomic, write_json
+from daiving.look import cost
+from daiving.nets.build import build
+from daiving.nets.user import source_hash
+from daiving.study.keep import keep, resume, write_tensors
+from daiving.study.plan import Arm, arm_from
+from daiving.tasks import load
+from daiving.tasks.batches import Batches, scale
+from daiving.tasks.data import Data
+from daiving.train import Score, evaluate, fit
+
+QUIET = 0.1  # seconds between two steps that are told to the driver
+WAIT = 20.0  # seconds for the worker of a driver that was killed to notice it
+
+
+def run(folder: Path) -> Iterator[Event]:
+    """Do the run of that folder, or the rest of it, storing everything; yields its events.
+
+    What is there already is never done again: a folder with a result yields nothing.
+    """
+    with FileLock(folder / "lock", timeout=WAIT):
+        if (folder / "result.json").exists():
+            return
+        (folder / "error.json").unlink(missing_ok=True)
+        about = read_json(folder / "run.json")
+        arm, seed = arm_from(about["arm"]), about["seed"]
+        if source_hash(arm.net) != arm.source:
+            raise FixableError(
+                f"The file of {arm.net} was changed while the study was going on.",
+                expected="the same code for all runs of an arm.",
+                fix="start the same command again: the changed net is another arm, with runs of its own.",
+            )
+        data = task_data(about["task"])
+        if data.fingerprint != about["task"]["fingerprint"]:
+            raise FixableError(
+                "The data of the task was changed while the study was going on.",
+                expected="the same data for all runs of a study.",
+                fix="start the same command again: changed data is another study, with runs of its own.",
+            )
+        mean, deviation = scale(data.train)
+        facts = {"classes": data.classes, "shape": data.shape, "mean": mean, "deviation": deviation}
+        write_json(folder / "run.json", about | {"environment": environment(), "data": facts})
+        train, val, test = (Batches(part, arm.recipe, mean, deviation) for part in (data.train, data.val, data.test))
+        state = resume(folder)
+        net = make_net(arm, data.shape, len(data.classes), seed)
+        ended = None
+        for event in keep(folder, fit(net, train, val, arm.recipe, seed, state), state):
+            ended = event
+            yield event
+        assert isinstance(ended, Ended)
+        finish(folder, net, ended, evaluate(net, test) if ended.reason == "finished" else None, state.history)
+
+
+def finish(folder: Path, net: nn.Module, ended: Ended, score: Score | None, history: list) -> None:
+    """Weights and answers first, the result last: a run with a result has the rest as well."""
+    if score:
+        write_tensors(folder / "model.safetensors", net.state_dict(), {"made by": f"daiving {daiving.__version__}"})
+        bits = np.packbits(score.right.numpy()).tobytes()
+        write_atomic(folder / "right.bits", lambda file: file.write(bits))
+    write_json(
+        folder / "result.json",
+        {
+            "id": folder.name,
+            "status": ended.reason,
+            "detail": ended.detail,
+            "metrics": {"accuracy": score.accuracy, "loss": score.loss} if score else {},
+            "examples": len(score.right) if score else 0,
+            "history": [asdict(epoch) for epoch in history],
+            "seconds_per_epoch": statistics.median(epoch.seconds for epoch in history) if history else 0.0,
+            "peak_memory": peak_memory(),
+        },
+    )
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def task_data(task: dict[str, Any]) -> Data:
+    data_dir, cache_dir = (Path(p) if p else None for p in (task["data_dir"], task["cache_dir"]))
+    return load(task["name"], task["options"], data_dir=data_dir, cache_dir=cache_dir)
+
+
+def make_net(arm: Arm, shape: Sequence[int], classes: int, seed: int) -> nn.Module:
+    facts = {"in_channels": shape[0], "num_classes": classes, "image_size": shape[1]}
+    return build(arm.net, seed=seed, **arm.options, **facts)
+
+
+def probe(task: dict[str, Any], arms: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """The cost of each arm, and the proof that its net can be built and answers in the right shape.
+
+    Raises `FixableError` for a net that does not fit the task.
+    """
+    data = task_data(task)
+    costs = {}
+    for row in arms:
+        arm = arm_from(row)
+        net = make_net(arm, data.shape, len(data.classes), seed=0)
+        if not isinstance(net, nn.Module):
+            raise misfit(arm, f"is a {type(net).__name__}", "an nn.Module")
+        if not any(p.requires_grad for p in net.parameters()):
+            raise misfit(arm, "has no parameter that can be trained", "at least one")
+        net.eval()
+        with torch.no_grad():
+            answer = net(torch.zeros(2, *data.shape))
+        wanted = (2, len(data.classes))
+        if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
+            is_tensor = isinstance(answer, torch.Tensor)
+            got = f"shape {tuple(answer.shape)}" if is_tensor else f"a {type(answer).__name__}"
+            raise misfit(arm, f"answers two images with {got}", f"shape {wanted}: a score for each of the classes")
+        costs[arm.name] = asdict(cost(net, data.shape))
+    return costs
+
+
+def misfit(arm: Arm, what: str, expected: str) -> FixableError:
+    return FixableError(
+        f"The net of the arm '{arm.name}', {arm.label}, {what}.",
+        expected=f"{expected}.",
+        fix="give the net the arguments num_classes and in_channels and use them: daiving fills them in from the task.",
+    )
+
+
+def environment() -> dict[str, Any]:
+    return {
+        "daiving": daiving.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def peak_memory() -> float:
+    """The largest resident size of this process so far, MiB."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # macOS counts bytes, Linux KiB
+
+
+def tell(pipe: IO[str], message: dict[str, Any]) -> None:
+    pipe.write(json.dumps(message) + "\n")
+    pipe.flush()
+
+
+def die_with_driver() -> None:
+    def wait() -> None:
+        # Not sys.stdin.read: a thread inside it at the end of the interpreter is a fatal error.
+        while os.read(0, 1024):
+            pass
+        os._exit(3)  # end of file: the driver is gone
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(arguments: list[str]) -> int:
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a net prints must not mix with what the driver reads
+    die_with_driver()
+    torch.set_num_threads(1)
+    try:
+        if arguments[0] == "--probe":
+            request = json.loads(Path(arguments[1]).read_text())
+            tell(pipe, {"costs": probe(**request)})
+            return 0
+        last = 0.0
+        for event in run(Path(arguments[0])):
+            if not isinstance(event, Step) or time.monotonic() - last > QUIET:
+                tell(pipe, to_dict(event))
+                last = time.monotonic()
+        return 0
+    except FixableError as error:
+        tell(pipe, {"error": {"wrong": error.wrong, "expected": error.expected, "fix": error.fix}})
+    except BaseException as error:
+        traceback.print_exc()
+        message = "".join(traceback.format_exception_only(error)).strip()
+        kind = "disk" if isinstance(error, OSError) and error.errno is not None else "raised"
+        tell(pipe, {"failed": {"kind": kind, "message": message}})
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""What every task hands on: three splits as arrays, class names, and a fingerprint. No torch here."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from daiving.errors import FixableError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split."""
+
+    x: np.ndarray  # n c h w, uint8
+    y: np.ndarray  # n, int64, a class from 0
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task's examples. `fit` is given `train` and `val`; `test` is read once, when a run is over."""
+
+    train: Examples
+    val: Examples
+    test: Examples
+    classes: tuple[str, ...]
+    fingerprint: str  # a hash of every pixel, label and class name, in order
+    notes: tuple[str, ...] = ()  # what a person must know: files skipped, and why
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one example."""
+        return self.train.x.shape[1:]
+
+
+def pack(train: Examples, val: Examples, test: Examples, classes: tuple[str, ...], notes: tuple[str, ...] = ()) -> Data:
+    """`Data` with its fingerprint; raises `FixableError` where a split is empty or not what it says."""
+    digest = hashlib.blake2b("\n".join(classes).encode(), digest_size=16)
+    for name, part in (("train", train), ("val", val), ("test", test)):
+        if not len(part):
+            raise FixableError(
+                f"The {name} split has no examples.",
+                expected="examples in all three of train, val and test.",
+                fix=f"put some into {name}, or give more images: each class needs at least three.",
+            )
+        if part.x.dtype != np.uint8 or len(part.x) != len(part.y) or not (part.y >= 0).all():
+            raise ValueError(f"the {name} split is not uint8 images with one label each")
+        digest.update(repr((name, part.x.shape)).encode())
+        digest.update(part.x.tobytes())
+        digest.update(part.y.astype(np.int64).tobytes())
+    return Data(train, val, test, classes, digest.hexdigest(), notes)
+
+
+def hashed_order(names: list[str], seed: object) -> list[int]:
+    """The indices of `names` in an order that only the names and the seed decide, for ever and on any machine."""
+
+    def key(i: int) -> bytes:
+        return hashlib.blake2b(f"{seed}\0{names[i]}".encode(), digest_size=16).digest()
+
+    return sorted(range(len(names)), key=key)

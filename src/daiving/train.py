@@ -1,0 +1,174 @@
+"""One training loop for every net. `fit` yields plain events; it prints nothing, stores nothing and never sees test."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from daiving.events import Ended, Epoch, Event, Step
+from daiving.recipe import Recipe
+from daiving.seeds import stream_seed
+from daiving.tasks.batches import Batches, layout
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """Where a run stands after a finished epoch. Given back to `fit`, it goes on bit for bit as if never stopped."""
+
+    step: int = 0
+    net: Weights = field(default_factory=dict)
+    optimizer: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # parameter's number -> its tensors
+    mean: Weights = field(default_factory=dict)  # running mean of the parameters; empty without `ema`
+    best: Weights = field(default_factory=dict)  # what was best on the validation split
+    history: list[Epoch] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A net's answers on one split."""
+
+    loss: float  # mean over the examples, nats
+    right: Tensor  # n, bool: which examples it got right
+
+    @property
+    def accuracy(self) -> float:
+        return self.right.double().mean().item()
+
+
+def fit(
+    net: nn.Module, train: Batches, val: Batches, recipe: Recipe, seed: int, state: State | None = None
+) -> Iterator[Event]:
+    """Train `net` on `train`, and after each epoch score it on `val`.
+
+    Yields a `Step` for each step of the optimizer, with its gradients still in place; an `Epoch` for each pass,
+    when `state` holds all that is needed to go on from there; and one `Ended`. A loss or a gradient that is not
+    finite ends the run as "diverged". At the end the net holds the best weights by validation loss.
+    """
+    state = state if state is not None else State()
+    lay_out(net, layout(recipe))
+    weights: list[Tensor] = [p for p in net.parameters() if p.requires_grad]
+    optimizer = make_optimizer(weights, recipe)
+    if state.history:
+        net.load_state_dict(state.net)
+        restore(optimizer, weights, state.optimizer)
+    names = {id(p): name for name, p in net.named_parameters()}
+    mean = [like(state.mean.get(names[id(p)], p.detach()), p.detach()) for p in weights] if recipe.ema else []
+    per_epoch = math.ceil(len(train) / recipe.batch)
+    total = max(1, round(recipe.epochs * per_epoch))
+
+    for epoch in range(len(state.history) + 1, math.ceil(total / per_epoch) + 1):
+        # Dropout depends on (seed, epoch) alone, as order and augmentation do: a run resumed here needs no state of
+        # any generator, and an arm with dropout leaves the other's batches as they are.
+        torch.manual_seed(stream_seed(seed, epoch, "dropout"))
+        net.train()
+        began, seen, loss_sum, paused = time.perf_counter(), 0, 0.0, 0.0
+        for x, y in train.shuffled(seed, epoch):
+            if state.step == total:
+                break
+            lr = rate(recipe, state.step, total)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            loss = loss_of(net, x, y, recipe)
+            optimizer.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(weights, recipe.clip or math.inf).item()
+            value = loss.item()
+            if not (math.isfinite(norm) and math.isfinite(value)):
+                what = "loss" if not math.isfinite(value) else "gradient"
+                yield Ended("diverged", state.step, f"the {what} of step {state.step + 1} is not finite")
+                return
+            optimizer.step()
+            state.step += 1
+            if mean:
+                average(mean, weights, recipe.ema, state.step)
+            seen += len(y)
+            loss_sum += value * len(y)
+            asked = time.perf_counter()
+            yield Step(state.step, epoch, seen, value, lr, norm)
+            paused += time.perf_counter() - asked  # the consumer's time is not the net's
+        seconds = time.perf_counter() - began - paused
+
+        state.mean = {names[id(p)]: m for p, m in zip(weights, mean, strict=True)} if mean else {}
+        live = {name: value.clone() for name, value in net.state_dict().items()}
+        net.load_state_dict(live | state.mean)
+        score = evaluate(net, val)
+        best = math.isfinite(score.loss) and score.loss < min((e.val_loss for e in state.history), default=math.inf)
+        if best:
+            state.best = live | {name: m.clone() for name, m in state.mean.items()}
+        net.load_state_dict(live)
+        state.net, state.optimizer = live, optimizer.state_dict()["state"]
+        done = Epoch(epoch, state.step, loss_sum / seen, score.loss, score.accuracy, seconds, best)
+        state.history.append(done)
+        yield done
+        if not state.best:
+            yield Ended("diverged", state.step, f"the validation loss of epoch {epoch} is not finite")
+            return
+    net.load_state_dict(state.best)
+    yield Ended("finished", state.step)
+
+
+def loss_of(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.format == "bfloat16"):
+        logits = net(x)
+    return F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+
+
+@torch.inference_mode()
+def evaluate(net: nn.Module, split: Batches) -> Score:
+    """Loss and right answers over a whole split, in float32 and in evaluation mode; every example counts alike."""
+    training = net.training
+    net.eval()
+    loss, right = 0.0, []
+    for x, y in split.in_order():
+        logits = net(x)
+        loss += F.cross_entropy(logits, y, reduction="sum").item()
+        right.append(logits.argmax(dim=1) == y)
+    net.train(training)
+    return Score(loss / len(split), torch.cat(right))
+
+
+def lay_out(net: nn.Module, form: torch.memory_format) -> None:
+    """Image weights in that order in memory; others have no such order."""
+    for p in net.parameters():
+        if p.dim() == 4:
+            p.data = p.data.contiguous(memory_format=form)
+
+
+def make_optimizer(weights: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adamw":
+        betas, decay = (recipe.momentum, 0.99), recipe.weight_decay  # 0.99: short runs need a short memory
+        return torch.optim.AdamW(weights, recipe.lr, betas=betas, weight_decay=decay, fused=True)
+    return torch.optim.SGD(weights, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True)
+
+
+def restore(optimizer: torch.optim.Optimizer, weights: list[Tensor], kept: dict[int, dict[str, Tensor]]) -> None:
+    for number, tensors in kept.items():
+        w = weights[number]
+        optimizer.state[w] = {name: like(t, w) if t.shape == w.shape else t.clone() for name, t in tensors.items()}
+
+
+def like(t: Tensor, weight: Tensor) -> Tensor:
+    """A copy of `t` laid out in memory as the weight is: the fused optimizers walk through both side by side."""
+    return torch.empty_like(weight).copy_(t)
+
+
+def rate(recipe: Recipe, step: int, total: int) -> float:
+    """Learning rate of a step (from 0): constant, or one cycle: linear up to `lr`, then half a cosine down to zero."""
+    if recipe.schedule == "constant":
+        return recipe.lr
+    done = (step + 0.5) / total
+    if done < recipe.warmup:
+        return recipe.lr * done / recipe.warmup
+    return recipe.lr * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup))) / 2
+
+
+@torch.no_grad()
+def average(mean: list[Tensor], weights: list[Tensor], decay: float, step: int) -> None:
+    """One step of the running mean. It starts short, or the first weights would weigh for hundreds of steps."""
+    torch._foreach_lerp_(mean, weights, 1 - min(decay, step / (step + 9)))

@@ -1,0 +1,145 @@
+"""A trained net, ready to be used: classes of new images, and files for other programs."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from daiving.errors import FixableError
+from daiving.files import read_json, write_atomic
+from daiving.nets.user import source_hash
+from daiving.study.keep import read_tensors, write_tensors
+from daiving.study.plan import Arm, arm_from
+from daiving.study.record import FINISHED, status_of
+from daiving.study.worker import make_net
+from daiving.tasks.batches import Batches
+from daiving.tasks.data import Examples
+from daiving.tasks.images import picture, pixels
+
+AGREE = 1e-4  # largest difference of a logit between torch and an exported file, relative to the largest logit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run's best weights in its net, with what is needed to feed it."""
+
+    net: nn.Module
+    arm: Arm
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]  # channels, height, width of an image
+    mean: float
+    deviation: float
+    crop: bool
+
+    def inputs(self, images: np.ndarray) -> Tensor:
+        """uint8 images, n x c x h x w, as this net was trained to see them."""
+        examples = Examples(images, np.zeros(len(images), dtype=np.int64))
+        return Batches(examples, self.arm.recipe, self.mean, self.deviation).prepared(torch.from_numpy(images))
+
+    @torch.inference_mode()
+    def probabilities(self, images: np.ndarray) -> Tensor:
+        """Softmax of the logits, n x classes."""
+        return self.net(self.inputs(images)).softmax(dim=1)
+
+
+def trained(folder: Path) -> Trained:
+    """The trained net of a run's folder; raises `FixableError` for a run that is not finished or cannot be rebuilt."""
+    if (status := status_of(folder)) != FINISHED:
+        raise FixableError(
+            f"The run {folder.name} is {status}.",
+            expected="a finished run: only that has weights to use.",
+            fix="start the command that made it again; it goes on where it stopped.",
+        )
+    about: dict[str, Any] = read_json(folder / "run.json") or {}
+    arm, found = arm_from(about["arm"]), read_tensors(folder / "model.safetensors")
+    if found is None or source_hash(arm.net) != arm.source:
+        lost = "its model.safetensors is missing or cut short" if found is None else f"{arm.net} was changed since"
+        raise FixableError(
+            f"The net of the run {folder.name} cannot be rebuilt: {lost}.",
+            expected="the weights and the code of the run as they were when it was trained.",
+            fix="bring the file back, or delete the run's folder and train it again.",
+        )
+    data = about["data"]
+    net = make_net(arm, data["shape"], len(data["classes"]), about["seed"])
+    net.load_state_dict(found[0])
+    net.eval()
+    crop = about["task"]["options"].get("fit") != "squash"
+    return Trained(net, arm, tuple(data["classes"]), tuple(data["shape"]), data["mean"], data["deviation"], crop)
+
+
+def read_image(path: Path, model: Trained, *, invert: bool) -> np.ndarray:
+    """An image file as this net sees images: uint8, c x h x w. Raises `FixableError` for a file that is none."""
+    try:
+        small = picture(path, model.shape[1], model.crop)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FixableError(
+            f"The image '{path}' cannot be read: {error}.",
+            expected="a whole PNG or JPEG file.",
+            fix="check the path, or save the image again as PNG.",
+        ) from None
+    array = pixels(small, model.shape[0])
+    return 255 - array if invert else array
+
+
+def export_safetensors(model: Trained, out: Path) -> float:
+    """Weights by name, with the classes and the net's name as metadata; returns the largest difference read back."""
+    about = {"net": model.arm.label, "classes": "\n".join(model.classes)}
+    write_tensors(out, model.net.state_dict(), about)
+    back = read_tensors(out)
+    assert back is not None
+    return max((t - back[0][name]).abs().max().item() for name, t in model.net.state_dict().items())
+
+
+def export_onnx(model: Trained, out: Path) -> float:
+    """The net as ONNX, standardised inputs "images" (n, c, h, w) to "logits" (n, classes), any n.
+
+    The file is run by onnxruntime on random inputs and held against torch before it gets its name; returns the
+    largest difference of a logit. Raises `FixableError` where they disagree or the packages are not installed.
+    """
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch needs it to export
+    except ImportError as error:
+        raise FixableError(
+            f"ONNX needs a package that is not installed: {error.name}.",
+            expected="onnx, onnxscript and onnxruntime beside daiving.",
+            fix="pip install 'daiving[onnx]'.",
+        ) from None
+    example = torch.randn(2, *model.shape, generator=torch.Generator().manual_seed(0))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that no net here needs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own insides
+        program = torch.onnx.export(
+            model.net,
+            (example,),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    packed = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(packed, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for n in (1, 7):
+        images = torch.randn(n, *model.shape, generator=torch.Generator().manual_seed(n))
+        with torch.inference_mode():
+            ours = model.net(images)
+        theirs = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+        difference = (ours - theirs).abs().max().item()
+        if not difference <= AGREE * max(1.0, ours.abs().max().item()):
+            raise FixableError(
+                f"The exported file does not answer as the net does: a logit differs by {difference:.2g}.",
+                expected=f"the same logits within {AGREE:g}.",
+                fix="export to safetensors instead, and report the net with this message.",
+            )
+        worst = max(worst, difference)
+    write_atomic(out, lambda file: file.write(packed))
+    return worst
