@@ -153,5 +153,5 @@ def arm_parts(arm: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def absolute(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Task options with the folder as a full path: a worker need not start where the user stands."""
-    return {key: str(Path(v).expanduser().resolve()) if key == "folder" and v else v for key, v in options.items()}
+    """Task options with full paths: a worker need not start where the user stands."""
+    return {k: str(Path(v).expanduser().resolve()) if k in tasks.PATHS and v else v for k, v in options.items()}

@@ -20,7 +20,9 @@ def cost(net: nn.Module, shape: tuple[int, ...]) -> Cost:
     training = net.training
     net.eval()
     counter = FlopCounterMode(display=False)
+    # Detached: the counter follows gradients as well, and trips over a net that answers with a bare parameter.
+    tensors = {name: t.detach() for name, t in (*net.named_parameters(), *net.named_buffers())}
     with counter, torch.no_grad():
-        net(torch.zeros(1, *shape))
+        torch.func.functional_call(net, tensors, (torch.zeros(1, *shape),))
     net.train(training)
     return Cost(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)

@@ -35,7 +35,8 @@ class Trained:
     shape: tuple[int, int, int]  # channels, height, width of an image
     mean: float
     deviation: float
-    crop: bool
+    crop: bool  # images are cropped to a square, as they were for training
+    bytes: bool  # it was trained on bytes, as images are
 
     def inputs(self, images: np.ndarray) -> Tensor:
         """uint8 images, n x c x h x w, as this net was trained to see them."""
@@ -70,11 +71,26 @@ def trained(folder: Path) -> Trained:
     net.load_state_dict(found[0])
     net.eval()
     crop = about["task"]["options"].get("fit") != "squash"
-    return Trained(net, arm, tuple(data["classes"]), tuple(data["shape"]), data["mean"], data["deviation"], crop)
+    return Trained(
+        net,
+        arm,
+        tuple(data["classes"]),
+        tuple(data["shape"]),
+        data["mean"],
+        data["deviation"],
+        crop,
+        data["dtype"] == "uint8",
+    )
 
 
 def read_image(path: Path, model: Trained, *, invert: bool) -> np.ndarray:
     """An image file as this net sees images: uint8, c x h x w. Raises `FixableError` for a file that is none."""
+    if not model.bytes:
+        raise FixableError(
+            f"The run was trained on arrays of floats, so an image file like '{path}' means nothing to it.",
+            expected="a run on images, or on an .npz of bytes (uint8).",
+            fix="in Python: daiving.use.trained(folder).net takes your arrays.",
+        )
     try:
         small = picture(path, model.shape[1], model.crop)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

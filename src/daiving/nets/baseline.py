@@ -8,26 +8,27 @@ method.
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class Majority(nn.Module):
-    """The same logits for every input: n x c x h x w -> n x num_classes."""
+    """The same logits for every input."""
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10, image_size: int = 28) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         return self.bias.expand(len(x), -1)
 
 
 class Logistic(nn.Module):
-    """Logits that are linear in the pixels: n x c x h x w -> n x num_classes."""
+    """Logits that are linear in the pixels."""
 
     def __init__(self, *, in_channels: int = 1, num_classes: int = 10, image_size: int = 28) -> None:
         super().__init__()
         self.fc = nn.Linear(in_channels * image_size**2, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
         return self.fc(x.flatten(1))

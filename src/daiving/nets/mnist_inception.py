@@ -16,13 +16,14 @@ same four branches without the 1x1 convolutions in front, the last one a bare po
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
 
 
 class InceptionReduced(nn.Module):
-    """The deck's InceptionA: n x c_in x h x w -> n x 88 x h x w.
+    """The deck's InceptionA.
 
     x ─┬─ 1x1 ──────────────┐
        ├─ 1x1 ─ 5x5 ────────┤
@@ -43,7 +44,7 @@ class InceptionReduced(nn.Module):
         self.act = activation
         self.c_out = 16 + 24 + 24 + 24
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c_in h w"]) -> Float[Tensor, "n 88 h w"]:
         one = self.act(self.branch1x1(x))
         five = self.act(self.branch5x5_2(self.act(self.branch5x5_1(x))))
         three = self.act(self.branch3x3dbl_2(self.act(self.branch3x3dbl_1(x))))
@@ -53,7 +54,7 @@ class InceptionReduced(nn.Module):
 
 
 class InceptionNaive(nn.Module):
-    """The deck's figure (a) with the widths of its code: n x c_in x h x w -> n x (64 + c_in) x h x w.
+    """The deck's figure (a) with the widths of its code; 64 channels out and those that the pool passes on.
 
     x ─┬─ 1x1 ──────┐
        ├─ 5x5 ──────┤
@@ -71,7 +72,7 @@ class InceptionNaive(nn.Module):
         self.act = activation
         self.c_out = 16 + 24 + 24 + c_in
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c_in h w"]) -> Float[Tensor, "n c_out h w"]:
         one = self.act(self.branch1x1(x))
         five = self.act(self.branch5x5_2(x))
         three = self.act(self.branch3x3dbl_3(self.act(self.branch3x3dbl_2(x))))
@@ -83,9 +84,9 @@ ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU}
 
 
 class MnistInception(nn.Module):
-    """The deck's net: n x in_channels x size x size -> n x num_classes; 97,298 parameters, 724,650 with the jump.
+    """The deck's net: 97,298 parameters, 724,650 with the jump.
 
-    Raises `FixableError` for an image size below 16, and with the jump for any but 28 and 29.
+    Raises `FixableError` for an image size below 16, and with the jump for any but 26 to 29.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class MnistInception(nn.Module):
         self.mp = nn.MaxPool2d(2)
         self.fc = nn.Linear(self.incept2.c_out * last**2, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c size size"]) -> Float[Tensor, "n classes"]:
         x = self.incept1(self.mp(self.conv1(x)).relu())
         jump = self.conv3(x) if self.conv3 is not None else None
         x = self.incept2(self.mp(self.conv2(x)).relu())
@@ -123,6 +124,6 @@ def check_size(image_size: int, last: int, jump_misfits: bool) -> None:
     if last < 1 or jump_misfits:
         raise FixableError(
             f"mnist_inception cannot take images of {image_size}x{image_size}{' with its jump' if last >= 1 else ''}.",
-            expected="28x28 or 29x29 with the jump, at least 16x16 without: its convolutions have no padding.",
+            expected="from 26x26 to 29x29 with the jump, at least 16x16 without: its convolutions have no padding.",
             fix="bring the images to 28 pixels (images:size=28), or leave the jump out.",
         )

@@ -29,6 +29,9 @@ def verdict_text(reading: Reading) -> str:
     plan = reading.plan
     for note in reading.notes:
         console.print(f"Note: {note}", markup=False)
+    for arm in plan.arms:
+        console.print(f"{arm.name}: {arm.label}", markup=False)
+    console.print()
     console.print(arms_table(reading))
     for comparison in reading.comparisons:
         console.print()
@@ -58,7 +61,7 @@ def arms_table(reading: Reading) -> Table:
         cost = reading.costs.get(arm.name, {})
         mean, sd = spread([run.metrics[metric] for run in converged]) if converged else (math.nan, 0.0)
         table.add_row(
-            Text(arm.name if arm.name == arm.label else f"{arm.name}  {arm.label}", overflow="fold"),
+            Text(arm.name, overflow="fold"),
             f"{words.level(mean, metric)} ± {words.number(sd, metric, sign=False)} ({len(converged)})"
             if converged
             else "–",

@@ -14,6 +14,7 @@ from daiving.nets.user import is_user_net, source_hash, user_file
 from daiving.options import joined, literal, settle
 from daiving.recipe import FIELDS, Recipe
 from daiving.study.verdict import ALPHAS, CAPS
+from daiving.tasks import PATHS
 
 # Raised when the same recipe and seed no longer give the same run, so that old runs are not taken for new ones.
 TRAINING = 1
@@ -81,7 +82,7 @@ class Plan:
 
     def identity(self, arm: Arm, seed: int) -> dict[str, Any]:
         """What determines a run, and nothing else: neither the arm's name nor where files lie."""
-        task = {key: value for key, value in self.task_options.items() if key != "folder"}
+        task = {key: value for key, value in self.task_options.items() if key not in PATHS}
         about = identity_of(arm)
         del about["name"]
         return about | {

@@ -67,7 +67,13 @@ def run(folder: Path) -> Iterator[Event]:
                 fix="start the same command again: changed data is another study, with runs of its own.",
             )
         mean, deviation = scale(data.train)
-        facts = {"classes": data.classes, "shape": data.shape, "mean": mean, "deviation": deviation}
+        facts = {
+            "classes": data.classes,
+            "shape": data.shape,
+            "dtype": str(data.train.x.dtype),
+            "mean": mean,
+            "deviation": deviation,
+        }
         write_json(folder / "run.json", about | {"environment": environment(), "data": facts})
         train, val, test = (Batches(part, arm.recipe, mean, deviation) for part in (data.train, data.val, data.test))
         state = resume(folder)

@@ -44,7 +44,18 @@ TASKS: Mapping[str, Entry] = {
             "split_seed": Option(0, "which files are held out, where there is no train/ val/ test/"),
         },
     ),
+    "arrays": Entry(
+        "daiving.tasks.arrays:load",
+        "your own arrays in an .npz file: x and y, or x_train, y_train, x_val, y_val, x_test, y_test",
+        "80 / 10 / 10 %, or as named",
+        {
+            "file": Option("", "the .npz file"),
+            "split_seed": Option(0, "which examples are held out, where there are x and y alone"),
+        },
+    ),
 }
+
+PATHS = ("folder", "file")  # options that say where something lies, not what it is
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,8 @@ from daiving.tasks.data import Examples
 class Batches:
     """One split, ready for a net: batches are n x c x h w, float32, and labels n, int64.
 
-    `mean` and `deviation` are of the training split, one number each for all pixels, on the scale 0 to 1.
+    Bytes are brought to the scale 0 to 1. `mean` and `deviation` are of the training split on that scale, one number
+    each for all pixels.
     """
 
     def __init__(self, examples: Examples, recipe: Recipe, mean: float, deviation: float) -> None:
@@ -40,7 +41,7 @@ class Batches:
             yield self.prepared(shifted(x, self.recipe.shift, shifts) if self.recipe.shift else x), self.y[chosen]
 
     def prepared(self, x: Tensor) -> Tensor:
-        x = x.float().mul_(1 / 255)
+        x = x.float().mul_(1 / 255) if x.dtype == torch.uint8 else x.clone()
         if self.recipe.inputs == "standardised":
             x = x.sub_(self.mean).mul_(1 / self.deviation)
         return x.contiguous(memory_format=layout(self.recipe))
@@ -70,10 +71,17 @@ def scale(examples: Examples) -> tuple[float, float]:
 
     Raises `FixableError` when every pixel is alike: there is nothing to learn from.
     """
+    if examples.x.dtype != np.uint8:
+        mean, deviation = float(examples.x.mean(dtype=np.float64)), float(examples.x.std(dtype=np.float64))
+        return checked(mean, deviation)
     counts = np.bincount(examples.x.reshape(-1), minlength=256)  # exact, and needs no copy in float
     level = np.arange(256) / 255
     mean = float((counts * level).sum() / counts.sum())
     deviation = float(np.sqrt((counts * (level - mean) ** 2).sum() / counts.sum()))
+    return checked(mean, deviation)
+
+
+def checked(mean: float, deviation: float) -> tuple[float, float]:
     if not deviation > 0:
         raise FixableError(
             "Every pixel of the training images has the same value.",

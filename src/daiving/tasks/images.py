@@ -17,10 +17,9 @@ from PIL import Image, ImageOps
 
 from daiving.errors import FixableError
 from daiving.files import write_atomic
-from daiving.tasks.data import Data, Examples, hashed_order, pack
+from daiving.tasks.data import Data, Examples, held_out, pack
 
 ENDINGS = {".png", ".jpg", ".jpeg"}
-HELD_OUT = 0.1  # share of each class for val, and again for test; at least one image each
 SPLITS = ("train", "val", "test")
 NAMED = 5  # files that a note names before it only counts
 Picture = tuple[Path, Image.Image]
@@ -196,19 +195,6 @@ def arrays(part: list[Picture], classes: tuple[str, ...], channels: int) -> Exam
     x = np.stack([pixels(image, channels) for _, image in part]) if part else np.empty((0, 1), np.uint8)
     number = {label: i for i, label in enumerate(classes)}
     return Examples(x, np.array([number[path.parent.name] for path, _ in part], dtype=np.int64))
-
-
-def held_out(part: Examples, names: list[str], seed: int, times: int) -> list[Examples]:
-    """The part less one or two shares held out of every class: which files, only their names and the seed decide."""
-    taken: list[list[int]] = [[] for _ in range(times + 1)]
-    for label in np.unique(part.y):
-        mine = np.flatnonzero(part.y == label)
-        order = mine[hashed_order([names[i] for i in mine], seed)]
-        share = max(1, round(len(mine) * HELD_OUT))
-        for k in range(times):
-            taken[k + 1] += order[k * share : (k + 1) * share].tolist()
-        taken[0] += order[times * share :].tolist()
-    return [Examples(part.x[sorted(chosen)], part.y[sorted(chosen)]) for chosen in taken]
 
 
 def note(skipped: list[str]) -> tuple[str, ...]:
