@@ -247,6 +247,11 @@ def test_pairs_asked_for_decide_about_four_studies_in_five(d, alpha):
     assert 0.77 <= (ended.verdict == FIRST).mean() <= (0.84 if alpha == ALPHA else 0.96)
 
 
+@pytest.mark.parametrize("sd, delta, size", [(0.28, 0.1, 80), (0.42, 0.1, 180), (0.55, 0.1, 320), (1.2, 0.5, 60)])
+def test_pairs_asked_for_a_small_difference_are_as_documented(sd, delta, size):
+    assert pairs_for(delta, sd, ALPHA) == pytest.approx(size, rel=0.05)
+
+
 # Accuracies of trained networks: 120 seeds of each of three nets, as counts of 10,000 test images
 
 SETTINGS = ("const/last", "const/ema", "decay/last", "decay/ema")

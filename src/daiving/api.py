@@ -1,6 +1,6 @@
 """A study as a person asks for it in Python: checked at once, run when told, read as text, page or dict."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from daiving.files import read_json, write_json
 from daiving.options import split
 from daiving.recipe import Recipe, named
 from daiving.show import report, terminal
-from daiving.study.execute import Progress, execute, prepare_run, reading
+from daiving.study.execute import Progress, execute
 from daiving.study.index import index
 from daiving.study.plan import Plan, check, from_dict, make_arm, parse_difference
-from daiving.study.reading import Reading
+from daiving.study.process import prepare_run
+from daiving.study.reading import Reading, reading
 from daiving.study.record import Lab
 from daiving.tasks.data import Data
 
@@ -81,7 +82,7 @@ class Study:
         object.__setattr__(self, "plan", check(plan))
         object.__setattr__(self, "loaded", loaded)
 
-    def steps(self, jobs: int | None = None) -> Iterator[Progress]:
+    def steps(self, jobs: int | None = None) -> Generator[Progress, None, None]:
         """Run the study, or the rest of it, handing on what happens; see `study.execute`."""
         lab = Lab(Path(self.lab).expanduser().resolve())
         lab.prepare()

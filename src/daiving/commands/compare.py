@@ -52,7 +52,12 @@ def main(arguments: Sequence[str]) -> int:
     arms = written.pop("arms", {})
     default = flags(**written, recipe=chosen, **(table if isinstance(table, dict) else {}))
     given = parse(flags, [word for word in arguments if word != file], "compare", default=default)
-    arms = {**arms, **dict(map(arm, given.arms))}
+    for name, net in map(arm, given.arms):
+        if name in arms:
+            raise FixableError(
+                f"Two arms are called '{name}'.", expected="each arm with a name of its own.", fix="rename one of them."
+            )
+        arms[name] = net
     check_jobs(given.jobs)
     study = Study(arms=arms, recipe=recipe_of(given), **{key: getattr(given, key) for key in STUDY_KEYS})
     watch(study.steps(given.jobs), study.plan, study.loaded)

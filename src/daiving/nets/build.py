@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from daiving.errors import unknown
+from daiving.errors import FixableError, unknown
 from daiving.nets import NETS
 from daiving.nets.draw import drawn
 from daiving.nets.user import is_user_net, user_file
@@ -42,13 +42,22 @@ def build(name: str, *, seed: int | None = None, **options: Any) -> nn.Module:
         target = getattr(importlib.import_module(module), function)
 
     def make() -> nn.Module:
-        return target(**given, **facts)
+        net = target(**given, **facts)
+        if not isinstance(net, nn.Module):
+            raise FixableError(
+                f"What '{name}' makes is a {type(net).__name__}.",
+                expected="an nn.Module, or a function that returns one.",
+                fix="name a class that derives from torch.nn.Module; num_classes and in_channels are filled in.",
+            )
+        return net
 
     return make() if seed is None else drawn(make, seed)
 
 
 def parameters(target: Callable) -> list[str] | None:
     """The names that a callable takes by keyword, or None when it takes any."""
+    if inspect.isclass(target) and target.__init__ is nn.Module.__init__:
+        return []  # its signature takes all, and refuses all
     found = inspect.signature(target).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in found):
         return None

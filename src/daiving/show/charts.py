@@ -173,7 +173,9 @@ def curves(shown: Shown, quantity: str) -> str:
         lines += mark("line", mean, x, y, **about, strokeWidth=2.5, strokeDash=look["dash"])
         lines += mark("point", mean[:: math.ceil(len(mean) / 12)], x, y, **marker)
         lines += mark("text", crosses, x, y, **about, size=20)
-        lines += mark("rule", [{"x": mean[-1]["x"], "y": want, "x2": edge, "y2": room}], x, color=QUIET, strokeWidth=0.7)
+        lines += mark(
+            "rule", [{"x": mean[-1]["x"], "y": want, "x2": edge, "y2": room}], x, color=QUIET, strokeWidth=0.7
+        )
         lines += mark("point", [{"x": edge, "y": room}], x, **marker, xOffset=6)
         lines += mark("text", [{"x": edge, "y": room, "text": name}], x, color=INK, align="left", dx=16)
     return draw(bands + lines, height=height, left=58, right=round(7.2 * max(map(len, names))) + 32)
@@ -204,7 +206,9 @@ def costs(shown: Shown) -> str:
             *mark("text", names[:1], x, color=INK, align="right", dx=-10),
             *mark("text", names[1:], x, color=QUIET, align="right", dx=-10),
             *mark("point", [{"x": v, "y": y} for v in row], x, color=look["color"], filled=True, size=24, opacity=0.35),
-            *mark("rule", [{"x": mean - sd, "x2": mean + sd, "y": y}], x, color=look["color"], strokeWidth=2.5, clip=True),
+            *mark(
+                "rule", [{"x": mean - sd, "x2": mean + sd, "y": y}], x, color=look["color"], strokeWidth=2.5, clip=True
+            ),
             *mark("point", [{"x": mean, "y": y}], x, color=look["color"], fill=PAPER, shape=look["shape"], size=110),
         ]
     return draw(layers, height=44 * len(order) - 6, left=156)
@@ -278,7 +282,13 @@ def mark(kind: str, rows: list[Shown], x: Any, y: Any = PIXELS, **look: Any) -> 
 def draw(layers: list[alt.Chart], *, height: float, left: float, right: float = 16) -> str:
     sides = {"left": left, "right": right, "top": 10, "bottom": 46}
     chart = alt.layer(*layers).properties(width=WIDTH - left - right, height=height, padding=sides, autosize="none")
-    text = {"labelFontSize": FONT, "titleFontSize": FONT, "titleFontWeight": "normal", "labelColor": QUIET, "titleColor": QUIET}
+    text = {
+        "labelFontSize": FONT,
+        "titleFontSize": FONT,
+        "titleFontWeight": "normal",
+        "labelColor": QUIET,
+        "titleColor": QUIET,
+    }
     axes = {**text, "gridColor": GRID, "domain": False, "ticks": False, "labelPadding": 6, "tickCount": 5}
     looks = {"background": "none", "view": {"stroke": None}, "axis": axes, "text": {"fontSize": FONT}, "aria": False}
     return slim(vl_convert.vegalite_to_svg(chart.configure(**looks).to_dict()))

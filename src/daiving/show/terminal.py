@@ -2,7 +2,8 @@
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Generator
+from contextlib import closing
 
 from rich.console import Console
 from rich.live import Live
@@ -78,18 +79,22 @@ def middle(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def watch(progress: Iterable[Progress], plan: Plan, data: Data) -> None:
+def watch(progress: Generator[Progress, None, None], plan: Plan, data: Data) -> None:
     """Show a study while it runs: a moving display on a terminal, a line for each pair elsewhere."""
     console = Console(highlight=False)
     for note in data.notes:
         console.print(f"Note: {note}", markup=False)
     board = Board(plan, len(data.train))
     if not console.is_terminal:
-        for event in progress:
-            for line in board.take(event):
-                console.print(line, markup=False, soft_wrap=True)
+        with closing(progress):  # Ctrl-C must stop the workers before anything else is said
+            for event in progress:
+                for line in board.take(event):
+                    console.print(line, markup=False, soft_wrap=True)
         return
-    with Live(console=console, refresh_per_second=8, transient=True, get_renderable=board.table) as live:
+    with (
+        closing(progress),
+        Live(console=console, refresh_per_second=8, transient=True, get_renderable=board.table) as live,
+    ):
         for event in progress:
             for line in board.take(event):
                 live.console.print(line, markup=False)

@@ -4,15 +4,17 @@ Looks are taken at the contiguous prefix in seed order, never at whichever pairs
 diverging runs finish late, and to look at the quick ones first would be to choose.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from daiving.files import read_json
 from daiving.study.images import SeedsAndImages, fisher, mcnemar, seeds_and_images
-from daiving.study.plan import METRICS, Arm, Plan
-from daiving.study.record import DIVERGED, Lab, Result, result_of
+from daiving.study.plan import METRICS, Arm, Plan, from_dict
+from daiving.study.record import DIVERGED, Lab, Result, read_lines, result_of
 from daiving.study.verdict import ALIKE, TOO_FEW, UNDECIDED, Look, looks, pairs_for
 
 Results = Mapping[tuple[str, int], Result]  # (arm's name, seed) -> a run that is over
@@ -216,3 +218,38 @@ def pairs_needed(plan: Plan, comparison: Comparison) -> int | None:
         sizes.append(pairs_for(plan.smallest - abs(look.mean), look.sd, comparison.alpha))
     sizes = [size for size in sizes if size is not None]
     return min(sizes, default=None)
+
+
+def reading(plan: Plan, lab: Lab, notes: tuple[str, ...] = ()) -> Reading:
+    """A study as its files have it."""
+    results = collect(plan, lab)
+    environment: dict[str, object] = {}
+    warnings = [*notes, *looked_at_before(plan, lab)]
+    for (arm, seed), result in results.items():
+        environment = environment or (read_json(result.folder / "run.json") or {}).get("environment", {})
+        if damaged := read_lines(result.folder / "events.jsonl")[1]:
+            warnings.append(
+                f"events.jsonl of the run of '{arm}' with seed {seed} ({result.id}) has {len(damaged)} damaged "
+                f"line(s), the first is line {damaged[0]}: left out. The verdict does not use that file."
+            )
+    costs = read_json(lab.study(plan.id) / "costs.json") or {}
+    return Reading(plan, results, compare(plan, results), costs, environment, tuple(warnings))
+
+
+def looked_at_before(plan: Plan, lab: Lab) -> list[str]:
+    """A note for each other study in the lab that read the same differences under another cap or level."""
+    notes = []
+    choices = ("max_pairs", "alpha", "smallest", "floor", "first_seed")
+
+    def same(row: dict) -> bool:
+        mine = json.loads(json.dumps(plan.to_dict()))
+        return all(row.get(key) == value for key, value in mine.items() if key not in choices)
+
+    for path in sorted((lab.root / "studies").glob("*/study.json")):
+        row = (read_json(path) or {}).get("plan", {})
+        if path.parent.name != plan.id and same(row) and set(from_dict(row).seeds) & set(plan.seeds):
+            notes.append(
+                f"The study {path.parent.name} (cap {row['max_pairs']}) has looked at some of these seeds too. Only one "
+                f"study of the same differences keeps its error rate: after a look, take fresh seeds (first_seed)."
+            )
+    return notes

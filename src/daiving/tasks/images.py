@@ -8,6 +8,7 @@ What cannot be used is named and counted in the notes, never dropped in silence.
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ def load(
     listed = listing(root)
     choices = repr((size, channels, fit, split_seed))
     kept = cache_dir and cache_dir / f"{listing_hash(root, listed, choices)}.npz"
-    if kept and kept.exists():
-        return read(kept)
+    if kept and (data := read(kept)):
+        return data
     data = decode(root, listed, size=size, channels=channels, crop=fit == "crop", seed=split_seed)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -211,9 +212,13 @@ def save(file, data: Data) -> None:
     np.savez(file, about=np.array(about), **splits)
 
 
-def read(path: Path) -> Data:
-    with np.load(path) as file:
-        about = json.loads(str(file["about"]))
-        splits = [Examples(file[f"{name}_x"], file[f"{name}_y"]) for name in SPLITS]
+def read(path: Path) -> Data | None:
+    """What `save` wrote, or None where it is not there or damaged: the images themselves are the truth."""
+    try:
+        with np.load(path) as file:
+            about = json.loads(str(file["about"]))
+            splits = [Examples(file[f"{name}_x"], file[f"{name}_y"]) for name in SPLITS]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
     train, val, test = splits
     return Data(train, val, test, tuple(about["classes"]), about["fingerprint"], tuple(about["notes"]))
