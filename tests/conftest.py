@@ -1,4 +1,4 @@
-"""What all tests stand on: one torch thread, no environment of the user's, and the command line called in this process."""
+"""What all tests stand on: one torch thread, a clean environment, and the command line called in this process."""
 
 import os
 from collections.abc import Callable

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
 from PIL import Image
 
+from conftest import SHARED
 from daiving.errors import FixableError
 from daiving.tasks import load, mnist, parse, sources
 from daiving.tasks.batches import scale

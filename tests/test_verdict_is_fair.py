@@ -17,9 +17,10 @@ fair = settings(derandomize=True, deadline=None, max_examples=150)
 MIRROR = {FIRST: OTHER, OTHER: FIRST, ALIKE: ALIKE, "": ""}
 
 # Multiples of 1/1024, so that sums, differences and mirror images are exact. The shift makes winners likely.
-steps = st.integers(-64, 64)
 differences = st.builds(
-    lambda shift, values: [(shift + value) / 1024 for value in values], steps, st.lists(steps, min_size=3, max_size=30)
+    lambda shift, values: [(shift + value) / 1024 for value in values],
+    st.sampled_from([0, 0, 30, -50, 90, -150]),
+    st.lists(st.integers(-64, 64), min_size=3, max_size=30),
 )
 alphas = st.sampled_from([0.10, 0.05, 0.03, 0.01])
 smallest_differences = st.none() | st.integers(1, 128).map(lambda k: k / 1024)
@@ -51,10 +52,10 @@ def test_percent_or_fraction_changes_nothing_but_the_unit(d, plan):
 
 
 @fair
-@given(differences, study_plans, st.floats(-10, 10))
+@given(differences, study_plans, st.integers(-10_000, 10_000).map(lambda k: k / 1000))
 def test_adding_a_constant_to_both_arms_changes_nothing_but_rounding(d, plan, constant):
-    assume(len(set(d[:3])) > 1)
-    arms = [(0.9 + x, 0.9) for x in d]
+    assume(len(set(d[:3])) > 1)  # equal differences would differ after rounding
+    arms = [(x + y, y) for x, y in zip(d, (37 * seed % 101 / 128 for seed in range(len(d))), strict=True)]
     before = looks([a - b for a, b in arms], **plan)
     after = looks([(a + constant) - (b + constant) for a, b in arms], **plan)
     assert [(x.pairs, x.verdict) for x in before] == [(x.pairs, x.verdict) for x in after]
@@ -90,7 +91,8 @@ def test_equal_differences_never_decide(value, n, plan):
 def test_the_interval_never_widens(d, plan):
     found = looks(d, **plan, stop=False)
     for before, after in pairwise(found):
-        assert after.low >= before.low and after.high <= before.high
+        assert after.low >= before.low
+        assert after.high <= before.high
 
 
 @fair
@@ -130,7 +132,7 @@ def test_the_first_look_is_the_interval_worked_out_by_hand():
 
 
 @pytest.mark.parametrize(
-    "low, high, smallest, word",
+    ("low", "high", "smallest", "word"),
     [
         (0.1, 0.9, None, FIRST),
         (0.1, 0.2, 0.5, FIRST),  # though by less than matters
@@ -166,7 +168,7 @@ def test_a_shared_alpha_finds_its_own_row_whatever_its_last_digit(arms):
         assert constant(20, rounded) == (20, TABLE[row][CAPS.index(20)])
 
 
-@pytest.mark.parametrize("cap, alpha", [(CAPS[-1] + 1, 0.05), (20, min(TABLE) * 0.99), (20, 0.0)])
+@pytest.mark.parametrize(("cap", "alpha"), [(CAPS[-1] + 1, 0.05), (20, min(TABLE) * 0.99), (20, 0.0)])
 def test_a_constant_outside_the_table_is_refused(cap, alpha):
     with pytest.raises(ValueError, match="no constant"):
         constant(cap, alpha)
@@ -190,7 +192,7 @@ def test_pairs_asked_for_never_fall_when_the_task_gets_harder(delta, other, sd, 
     assert pairs(delta, sd, alpha) == pairs(-delta, sd, alpha) == pairs(delta * 4, sd * 4, alpha) >= 3
 
 
-@pytest.mark.parametrize("delta, sd", [(0, 1), (1, 0), (math.nan, 1), (1, math.nan), (0.001, 1)])
+@pytest.mark.parametrize(("delta", "sd"), [(0, 1), (1, 0), (math.nan, 1), (1, math.nan), (0.001, 1)])
 def test_no_number_of_pairs_is_named_when_none_would_do(delta, sd):
     assert pairs_for(delta, sd, 0.05) is None
 
@@ -237,7 +239,6 @@ def test_swapping_the_arms_mirrors_the_interval_over_seeds_and_images(arms):
     assert swapped == (found and replace(found, mean=-found.mean, low=-found.high, high=-found.low))
 
 
-@pytest.mark.filterwarnings("error")
 def test_seeds_and_images_gives_nothing_when_the_arms_never_differ_or_one_of_either_is_all_there_is():
     right = np.random.default_rng(1).random((4, 9)) < 0.7
     assert seeds_and_images(right, ~right, 0.05) is not None
@@ -261,7 +262,7 @@ def test_seeds_and_images_is_the_t_interval_over_images_when_every_seed_gives_th
     assert (found.low, found.high, found.freedom, found.seed_sd) == pytest.approx((t.low, t.high, 39, 0))
 
 
-@pytest.mark.parametrize("seed_sd, image_sd", [(0.3, 0.1), (0.15, 0.8), (0.05, 1.5)])
+@pytest.mark.parametrize(("seed_sd", "image_sd"), [(0.3, 0.1), (0.15, 0.8), (0.05, 1.5)])
 def test_the_truth_is_inside_the_interval_over_seeds_and_images_as_often_as_promised(seed_sd, image_sd):
     """Both arms are drawn alike, so the true difference over all seeds and all images is zero."""
     random = np.random.default_rng(3)
@@ -273,15 +274,14 @@ def test_the_truth_is_inside_the_interval_over_seeds_and_images_as_often_as_prom
         inside += found.low <= 0 <= found.high
         inside_of_seeds_alone += stats.t.isf(0.025, n - 1) * found.seed_sd / math.sqrt(n) >= abs(found.mean)
     assert 0.92 <= inside / studies <= 0.98
-    if image_sd > seed_sd:  # what this interval is for
-        assert inside_of_seeds_alone / studies < 0.88
+    assert inside_of_seeds_alone / studies < 0.88 or image_sd < seed_sd  # what this interval is for
 
 
 # One run of each arm, and runs that diverge
 
 
 @pytest.mark.parametrize(
-    "only_a, only_b, p",
+    ("only_a", "only_b", "p"),
     [(83, 102, 0.19), (1, 5, 2 * (1 + 6) / 2**6), (0, 5, 2 / 2**5), (4, 4, 1.0), (0, 0, 1.0)],
 )
 def test_mcnemar_counts_the_images_that_only_one_arm_gets_right(only_a, only_b, p):
@@ -291,7 +291,7 @@ def test_mcnemar_counts_the_images_that_only_one_arm_gets_right(only_a, only_b, 
 
 
 @pytest.mark.parametrize(
-    "diverged_a, runs_a, diverged_b, runs_b, p",
+    ("diverged_a", "runs_a", "diverged_b", "runs_b", "p"),
     [(3, 3, 0, 3, 2 / 20), (5, 10, 0, 10, 2 * 252 / 15504), (0, 10, 0, 10, 1.0), (1, 2, 0, 4, 2 / 6)],
 )
 def test_fisher_counts_the_tables_no_likelier_than_the_one_seen(diverged_a, runs_a, diverged_b, runs_b, p):

@@ -111,7 +111,7 @@ caps = pytest.mark.parametrize("cap", COLUMN)
 
 
 @pytest.mark.parametrize("smallest", [None, 2.5], ids=["winner only", "with a smallest difference"])
-@pytest.mark.parametrize("cap, alpha", [(5, 0.05), (10, 0.10), (20, 0.05), (23, 0.03), (50, 0.01)])
+@pytest.mark.parametrize(("cap", "alpha"), [(5, 0.05), (10, 0.10), (20, 0.05), (23, 0.03), (50, 0.01)])
 def test_twin_ends_every_study_as_the_code_does(cap, alpha, smallest):
     random = np.random.default_rng([cap, smallest is None])
     d = random.normal(random.choice([-1, 0, 0.3, 1], (80, 1)), 1, (80, cap))
@@ -227,7 +227,7 @@ def test_power_and_mean_pairs_are_as_documented(d, cap):
 
 
 @pytest.mark.parametrize(
-    "cap, smallest, alike, winner, pairs",
+    ("cap", "smallest", "alike", "winner", "pairs"),
     [(20, 1, 0.92, 0.038, 13.2), (20, 1.5, 0.98, None, 8.7), (20, 0.5, 0.09, None, None), (30, 0.5, 0.30, None, None)],
 )
 def test_equal_arms_are_found_alike_as_often_as_documented(cap, smallest, alike, winner, pairs):
@@ -247,7 +247,7 @@ def test_pairs_asked_for_decide_about_four_studies_in_five(d, alpha):
     assert 0.77 <= (ended.verdict == FIRST).mean() <= (0.84 if alpha == ALPHA else 0.96)
 
 
-@pytest.mark.parametrize("sd, delta, size", [(0.28, 0.1, 80), (0.42, 0.1, 180), (0.55, 0.1, 320), (1.2, 0.5, 60)])
+@pytest.mark.parametrize(("sd", "delta", "size"), [(0.28, 0.1, 80), (0.42, 0.1, 180), (0.55, 0.1, 320), (1.2, 0.5, 60)])
 def test_pairs_asked_for_a_small_difference_are_as_documented(sd, delta, size):
     assert pairs_for(delta, sd, ALPHA) == pytest.approx(size, rel=0.05)
 

@@ -1,29 +1,25 @@
-"""A study as one HTML page that needs nothing else, as a piece of a notebook, and as a dict.
+"""A study as one HTML page that needs nothing else, and as a piece of a notebook.
 
-Page and notebook are made from the dict, so that what a person sees and what a program reads cannot differ.
+Both are made from `to_dict`, so that what a person sees and what a program reads cannot differ.
 """
 
 import hashlib
 import json
 import math
-from dataclasses import asdict
+import re
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
-import daiving
 from daiving.files import write_atomic
 from daiving.options import show
 from daiving.recipe import FIELDS
 from daiving.show import words
-from daiving.study.plan import METRICS, Arm
-from daiving.study.reading import Comparison, Pair, Reading, pairs_needed, value
+from daiving.show.values import CURVES, Shown, to_dict
+from daiving.study.reading import Reading
 from daiving.study.record import unwritable
-from daiving.study.verdict import FIRST, OTHER, Look, spread
 
-Shown = dict[str, Any]
 HERE = Path(__file__).parent
-CURVES = {"val_loss": "Validation loss", "val_accuracy": "Validation accuracy"}
+DRAWN_BY = ("report.py", "charts.py", "svg.py", "templates/report.html", "templates/report.css")
 
 
 def write(reading: Reading, folder: Path) -> Path:
@@ -47,17 +43,16 @@ def fragment(reading: Reading) -> str:
 
 def digest(shown: Shown) -> str:
     """Changes when anything shown changes, or the code that shows it."""
-    code = [HERE / "report.py", HERE / "charts.py", *sorted((HERE / "templates").glob("report.*"))]
-    parts = [json.dumps(shown, sort_keys=True).encode(), *(path.read_bytes() for path in code)]
+    parts = [json.dumps(shown, sort_keys=True).encode(), *((HERE / name).read_bytes() for name in DRAWN_BY)]
     return hashlib.blake2b(b"\0".join(parts), digest_size=12).hexdigest()
 
 
 def render(shown: Shown, kind: str, **more: Any) -> str:
-    # Here and not above: with the charts it is 0.5 s, and a study that is shown again needs none of it.
+    # Here and not above: with the charts it is half a second, and a study that is shown again needs none of it.
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from daiving.show import charts
+    from daiving.show import charts, svg
 
     def read(name: str) -> str:
         return (HERE / "templates" / name).read_text(encoding="utf-8")
@@ -65,65 +60,61 @@ def render(shown: Shown, kind: str, **more: Any) -> str:
     metric = shown["metric"]["name"]
     jinja = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {
-        "difference": lambda value, name=metric: "–" if value is None else words.difference(value, name),
-        "number": lambda value, name=metric, sign=True: "–" if value is None else words.number(value, name, sign=sign),
-        "level": lambda value, name=metric: "–" if value is None else words.level(value, name),
+        "difference": lambda x, name=metric, sign=True: "–" if x is None else words.difference(x, name, sign=sign),
+        "number": lambda x, name=metric, sign=True: "–" if x is None else words.number(x, name, sign=sign),
+        "level": lambda x, name=metric: "–" if x is None else words.level(x, name),
         "range": lambda about, name=metric: words.interval(*ends(about), name),
-        "written": written,
+        "tied": lambda text: re.sub(
+            r"(?<=[\d∞]) (?=pp|nats|%|pairs)|(?<=[−±]) | (?=±)", "\u00a0", text
+        ),  # a number keeps its unit
     }
-    looks = {"style": charts.style, "colours": charts.COLOURS, "css": Markup(read("report.css"))}
-    figures = {
-        name: ([Markup(svg) for svg in svgs], finding)
-        for name, (svgs, finding) in draw(shown, charts, only="differences" if kind == "fragment" else "").items()
-    }
-    page = jinja.from_string(read("report.html"))
-    return page.render(shown, kind=kind, figures=figures, fields=FIELDS, **looks, **more)
+    drawn = pairs_figure(shown, charts) if kind == "fragment" else figures(shown, charts)
+    return jinja.from_string(read("report.html")).render(
+        shown,
+        kind=kind,
+        figures={name: ([Markup(one) for one in svgs], finding) for name, (svgs, finding) in drawn.items()},
+        looks={arm["name"]: svg.style(i) for i, arm in enumerate(shown["arms"])},
+        colours=svg.COLOURS,
+        css=Markup(read("report.css")),
+        curves=CURVES,
+        recipe=recipe_rows(shown),
+        **more,
+    )
 
 
-def draw(shown: Shown, charts: Any, only: str) -> dict[str, tuple[list[str], str]]:
-    """Each chart's SVGs with what one sees in them; where there are none, why there is nothing to draw yet."""
-    compared, arms = shown["comparisons"], shown["arms"]
-    some = any(c["n"] for c in compared)
-    found = {
-        "differences": (
-            [charts.differences(shown)] if some else [],
-            " ".join(seen_in_pairs(shown, c) for c in compared) if some else
-            "No picture of the differences yet: no pair has finished in which both arms converged.",
-        )
-    }  # fmt: skip
-    if only:
-        return found
-    epochs = max((len(arm["curve"]) for arm in arms), default=0)
+# A figure is its SVGs and one line on what is seen in them; without SVGs, on why there is nothing to draw yet.
+Figures = dict[str, tuple[list[str], str]]
+
+
+def pairs_figure(shown: Shown, charts: Any) -> Figures:
+    compared = shown["comparisons"]
+    if not any(c["n"] for c in compared):
+        return {"differences": ([], "No picture yet: no pair has finished in which both arms converged.")}
+    return {"differences": ([charts.differences(shown)], " ".join(seen_in_pairs(shown, c) for c in compared))}
+
+
+def figures(shown: Shown, charts: Any) -> Figures:
+    found = pairs_figure(shown, charts)
+    epochs = max(len(arm["curve"]) for arm in shown["arms"])
     for name, title in CURVES.items():
-        svgs = [charts.curves(shown, name)] if epochs > 1 else []
-        found[name] = (
-            svgs,
-            seen_in_curves(shown, name, title) if epochs else f"No {title.lower()} yet: no run is over.",
-        )
-    for i, c in enumerate(compared):
-        drawn = len(c["looks"]) > 1 and c["low"] is not None and c["high"] is not None
-        found[f"looks{i}"] = (
-            [charts.narrowing(shown, c)] if drawn else [],
-            seen_in_looks(c, shown["plan"]["max_pairs"]),
-        )
-    priced = sorted((arm for arm in arms if arm["n"] and arm["macs"] is not None), key=lambda arm: arm["macs"])
-    if len(priced) > 2:
-        ends = " ".join(
-            f"{word}: {arm['name']}, {charts.amount(arm['macs'])} MACs, {reached(arm, shown['plan']['metric'])}."
-            for word, arm in (("Cheapest", priced[0]), ("Dearest", priced[-1]))
-        )
-        found["costs"] = ([charts.costs(shown)], ends)
+        found[name] = ([charts.curves(shown, name)] if epochs > 1 else [], seen_in_curves(shown, name, title, epochs))
+    for i, c in enumerate(shown["comparisons"]):
+        several = len(c["looks"]) > 1 and c["interval"] is not None
+        found[f"looks{i}"] = ([charts.narrowing(shown, c)] if several else [], seen_in_looks(shown, c))
+    known = sorted((arm for arm in shown["arms"] if arm["n"] and arm["macs"] is not None), key=lambda arm: arm["macs"])
+    if len(known) > 2:
+        seen = f"Cheapest: {reached(shown, known[0])}. Dearest: {reached(shown, known[-1])}."
+        found["costs"] = ([charts.costs(shown)], seen)
     return found
 
 
 def seen_in_pairs(shown: Shown, c: Shown) -> str:
-    """The dots in one sentence, without a winner."""
     metric = shown["metric"]
     signed = [metric["sign"] * pair["difference"] for pair in c["pairs"] if pair["difference"] is not None]
     if not signed:
         return f"{c['other']} and {c['first']}: no pair yet in which both converged."
-    more = "higher" if metric["sign"] > 0 else "lower"
-    said = f"{c['other']} had the {more} {metric['name']} in {sum(d > 0 for d in signed)} of {len(signed)} pairs with {c['first']}"
+    more = f"{'higher' if metric['sign'] > 0 else 'lower'} {metric['name']}"
+    said = f"{c['other']} had the {more} in {sum(d > 0 for d in signed)} of {len(signed)} pairs with {c['first']}"
     if equal := sum(d == 0 for d in signed):
         said += f" and the same in {equal}"
     if c["interval"]:
@@ -134,178 +125,54 @@ def seen_in_pairs(shown: Shown, c: Shown) -> str:
     return f"{said}."
 
 
-def seen_in_curves(shown: Shown, name: str, title: str) -> str:
-    metric = "loss" if name == "val_loss" else "accuracy"
-    said = [
-        f"{arm['name']} {words.level(last[name]['mean'], metric)} (n={arm['n']}, {words.level(last[name]['low'], metric)} "
-        f"to {words.level(last[name]['high'], metric)})"
-        for arm in shown["arms"]
-        for last in arm["curve"][-1:]
-    ]
-    why = "" if max(len(arm["curve"]) for arm in shown["arms"]) > 1 else " With one epoch there is no curve to draw."
-    return f"{title} after the last epoch: {'; '.join(said)}.{why}"
+def seen_in_curves(shown: Shown, name: str, title: str, epochs: int) -> str:
+    if not epochs:
+        return f"No {title.lower()} yet: no run that converged is over."
+    metric = name.removeprefix("val_")
+    said = []
+    for arm in shown["arms"]:
+        for last in arm["curve"][-1:]:
+            low, high = (words.number(last[name][key], metric, sign=False) for key in ("low", "high"))
+            said.append(f"{arm['name']} {words.level(last[name]['mean'], metric)} ({low} to {high}, n={arm['n']})")
+    one = " With one epoch there is no curve to draw." if epochs == 1 else ""
+    return f"{title} after the last epoch: {'; '.join(said)}.{one}"
 
 
-def seen_in_looks(c: Shown, cap: int) -> str:
-    pair = f"{c['other']} − {c['first']}"
-    closed = [look for look in c["looks"] if look["width"]]
+def seen_in_looks(shown: Shown, c: Shown) -> str:
+    what, metric = f"{c['other']} − {c['first']}", shown["metric"]["name"]
+    widths = [(look["pairs"], high - low) for look in c["looks"] for low, high in [ends(look)] if high - low < math.inf]
     if not c["looks"]:
-        return f"{pair}: no look yet, because the first is taken after three pairs in which both converged; there are {c['n']}."
-    if not closed:
-        return f"{pair}: no interval yet, because all differences so far are the same and show no spread."
-    first, last = closed[0], closed[-1]
-    if len(c["looks"]) == 1:
-        return f"{pair}: one look, after {last['pairs']} pairs; the interval is {last['width']} wide."
-    return (
-        f"{pair}: the interval is {last['width']} wide after {last['pairs']} of at most {cap} pairs; after "
-        f"{first['pairs']} it was {first['width']}."
-    )
+        return f"{what}: no look yet, for the first needs three pairs in which both converged, and there are {c['n']}."
+    if not widths:
+        return f"{what}: no interval, for all differences are the same and show no spread ({c['n']} pairs)."
+    (before, wide), (pairs, width) = widths[0], widths[-1]
+    wide, width = (words.difference(size, metric, sign=False) for size in (wide, width))
+    said = f"{what}: after {pairs} of at most {shown['plan']['max_pairs']} pairs the interval is {width} wide"
+    return f"{said}; after {before} it was {wide}." if pairs > before else f"{said}. It was the only look."
 
 
-def reached(arm: Shown, metric: str) -> str:
+def reached(shown: Shown, arm: Shown) -> str:
+    metric = shown["metric"]["name"]
     about = arm["metrics"][metric]
-    return f"test {metric} {words.level(about['mean'], metric)} ± {words.difference(about['sd'], metric, sign=False)} (n={arm['n']})"
+    spread = f"{words.level(about['mean'], metric)} ± {words.number(about['sd'], metric, sign=False)} (n={arm['n']})"
+    return f"{arm['name']}, {arm['macs']:,} MACs, test {metric} {spread}"
 
 
 def ends(about: Shown) -> tuple[float, float]:
-    """The interval of a dict, in which None stands for an end that is infinite."""
-    return (
-        -math.inf if about["low"] is None else about["low"],
-        math.inf if about["high"] is None else about["high"],
-    )
+    """The interval of a dict, where None stands for an end that is infinite."""
+    low, high = about["low"], about["high"]
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def recipe_rows(shown: Shown) -> list[Shown]:
+    """Net, options and recipe of all arms side by side, and whether they differ."""
+    arms = shown["plan"]["arms"]
+    options = dict.fromkeys(key for arm in arms for key in arm["options"])
+    rows = [("net", "", [arm["net"] for arm in arms])]
+    rows += [(key, "option of the net", [written(arm["options"].get(key, "–")) for arm in arms]) for key in options]
+    rows += [(key, f.metadata["help"], [written(arm["recipe"][key]) for arm in arms]) for key, f in FIELDS.items()]
+    return [{"name": name, "about": about, "values": row, "differs": len(set(row)) > 1} for name, about, row in rows]
 
 
 def written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else show(value)
-
-
-def to_dict(reading: Reading) -> Shown:
-    """All that is shown, as plain values for JSON; what is infinite, or no number, is None.
-
-    Differences are other - first, in the metric's own number and direction: accuracy from 0 to 1, loss in nats.
-    """
-    plan = reading.plan
-    metric = METRICS[plan.metric]
-    return plain(
-        {
-            "daiving": daiving.__version__,
-            "study": plan.id,
-            "over": reading.over,
-            "headline": words.headline(reading),
-            "plan": plan.to_dict(),
-            "metric": {"name": plan.metric, "unit": metric.unit, "scale": metric.scale, "sign": metric.sign},
-            "arms": [arm_dict(reading, arm) for arm in plan.arms],
-            "comparisons": [comparison_dict(reading, comparison) for comparison in reading.comparisons],
-            "test_examples": max((result.examples for result in reading.results.values()), default=0),
-            "environment": reading.environment,
-            "notes": reading.notes,
-        }
-    )
-
-
-def plain(value: Any) -> Any:
-    """Only what JSON has: lists for tuples, None for a number that is not finite."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def arm_dict(reading: Reading, arm: Arm) -> Shown:
-    """What an arm costs and reaches; means are over the runs that converged, n of them."""
-    seeds = {reading.plan.run_id(arm, seed): seed for seed in reading.plan.seeds}
-    runs = reading.runs(arm.name)
-    good = [run for run in runs if value(reading.plan, run) is not None]
-    cost = reading.costs.get(arm.name, {})
-    seconds = [run.seconds_per_epoch for run in good]
-    metrics = {}
-    for name in METRICS if good else ():
-        mean, sd = spread([run.metrics[name] for run in good])
-        metrics[name] = {"mean": mean, "sd": sd}
-    return {
-        "name": arm.name,
-        "label": arm.label,
-        "n": len(good),
-        "diverged": len(runs) - len(good),
-        "parameters": cost.get("parameters"),
-        "macs": cost.get("macs"),
-        "metrics": metrics,
-        "seconds_per_epoch": {"median": median(seconds), "low": min(seconds), "high": max(seconds)}
-        if seconds
-        else None,
-        "peak_memory": max((run.peak_memory for run in runs), default=None),  # MiB, largest of all runs
-        "curve": curve([run.history for run in good]),
-        "runs": [
-            {
-                "seed": seeds[run.id],
-                "id": run.id,
-                "converged": run in good,
-                "why_not": run.detail or "below the floor",
-                "metrics": run.metrics,
-                "seconds_per_epoch": run.seconds_per_epoch,
-                "history": [{key: row[key] for key in ("epoch", "train_loss", *CURVES)} for row in run.history],
-            }
-            for run in runs
-        ],
-    }
-
-
-def curve(histories: list[list[Shown]]) -> list[Shown]:
-    """Each epoch that all these runs have: mean, lowest and highest."""
-    return [
-        {"epoch": rows[0]["epoch"]}
-        | {
-            name: {"mean": fmean(values), "low": min(values), "high": max(values)}
-            for name in CURVES
-            for values in [[row[name] for row in rows]]
-        }
-        for rows in zip(*histories)
-    ]
-
-
-def comparison_dict(reading: Reading, c: Comparison) -> Shown:
-    """One comparison. `low` and `high` are the interval that the verdict was read from."""
-    plan = reading.plan
-    sign = METRICS[plan.metric].sign
-    low, high = words.ends(c, plan) or (None, None)
-    seen = [pair.difference for pair in c.pairs if pair.difference is not None]
-    left_out = [fmean(seen[:i] + seen[i + 1 :]) for i in range(len(seen))] if len(seen) > 2 else []
-    return {
-        "first": c.first,
-        "other": c.other,
-        "verdict": words.verdict_word(c),
-        "winner": {FIRST: c.other, OTHER: c.first}.get(c.verdict),
-        "sentence": words.verdict_sentence(plan, c),
-        "alpha": c.alpha,
-        "confidence": words.confidence(c),
-        "n": c.converged,
-        "mean": words.mean(c, plan) if c.looks else None,
-        "low": low,
-        "high": high,
-        "interval": words.interval(low, high, plan.metric) if c.looks and math.isfinite(high - low) else None,
-        "means_without_one_pair": {"low": min(left_out), "high": max(left_out)} if left_out else None,
-        "pairs": [pair_dict(reading, c, pair) for pair in c.pairs],
-        "looks": [look_dict(look, plan.metric, sign) for look in c.looks],
-        "diverged": {"first": c.diverged[0], "other": c.diverged[1], "of": len(c.pairs), "p": c.divergence_p},
-        "seconds_ratio": c.seconds and asdict(c.seconds),
-        "secondary": {name: asdict(interval) for name, interval in c.secondary.items()},
-        "images": c.images and asdict(c.images),
-        "mcnemar_p": c.mcnemar_p,
-        "pairs_needed": pairs_needed(plan, c),
-        "given_converged": words.given_converged(c),
-        "settle": words.settle(plan, c),
-    }
-
-
-def pair_dict(reading: Reading, c: Comparison, pair: Pair) -> Shown:
-    first, other = (reading.results[name, pair.seed] for name in (c.first, c.other))
-    return asdict(pair) | {"difference": pair.difference, "first_run": first.id, "other_run": other.id}
-
-
-def look_dict(look: Look, metric: str, sign: int) -> Shown:
-    low, high = (look.low, look.high) if sign > 0 else (-look.high, -look.low)
-    width = words.difference(high - low, metric, sign=False) if math.isfinite(high - low) else None
-    return {"pairs": look.pairs, "mean": sign * look.mean, "sd": look.sd, "level": look.level} | {
-        "low": low, "high": high, "width": width, "decided": bool(look.verdict)
-    }  # fmt: skip

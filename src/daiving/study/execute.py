@@ -2,7 +2,7 @@
 
 import json
 import os
-import queue
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from daiving.errors import FixableError
 from daiving.events import Event, from_dict
 from daiving.files import read_json, write_json
 from daiving.study.plan import Arm, Plan
-from daiving.study.process import RunFailed, Worker, failure, spawn, start
+from daiving.study.process import RunFailed, Worker, failure, listen, spawn, start
 from daiving.study.reading import Comparison, collect, compare, wanted
 from daiving.study.record import Lab, Result, read_lines, result_of
 
@@ -68,37 +68,36 @@ def execute(plan: Plan, lab: Lab, task: dict[str, Any], jobs: int | None = None)
         return
     write_costs(plan, lab, task)
     jobs = jobs or cores()
-    messages: queue.Queue[tuple[Worker, dict[str, Any] | None]] = queue.Queue()
     workers: list[Worker] = []
-    tries: dict[str, int] = {}
+    tries: Counter[str] = Counter()
     try:
-        while todo or workers:
-            busy = {worker.run for worker in workers}
+        while todo:
             for arm, seed in ahead(todo, jobs):
                 run = plan.run_id(arm, seed)
-                if len(workers) < jobs and run not in busy:
-                    tries[run] = tries.get(run, 0) + 1
-                    workers.append(start(plan, lab, arm, seed, task, messages))
+                if len(workers) < jobs and run not in {worker.run for worker in workers}:
+                    tries[run] += 1
+                    workers.append(start(plan, lab, arm, seed, task))
                     yield Started(run, arm, seed)
-            worker, message = messages.get()
-            if message is not None:
-                if "event" in message:
-                    yield Told(worker.run, from_dict(message))
-                else:
-                    worker.last_words = message
-                continue
-            workers.remove(worker)
-            worker.process.wait()
-            result = result_of(worker.folder)
-            if result is None:
-                if "wrong" in worker.last_words.get("error", {}):
+            for worker in listen(workers):
+                over = worker.over()  # asked before listening: what it said last must not be missed
+                for message in worker.hear():
+                    if "event" in message:
+                        yield Told(worker.run, from_dict(message))
+                    else:
+                        worker.last_words = message
+                if not over:
+                    continue
+                workers.remove(worker)
+                result = result_of(worker.folder)
+                if result:
+                    assert worker.arm is not None
+                    results[worker.arm.name, worker.seed] = result
+                    yield Done(result, worker.arm, worker.seed)
+                    yield Looked(store_looks(plan, lab, results))
+                elif "error" in worker.last_words:
                     raise RunFailed(**worker.last_words["error"])
-                if worker.last_words or tries[worker.run] >= TRIES:
-                    raise failure(worker)
-                continue  # killed: once more
-            results[worker.arm.name, worker.seed] = result
-            yield Done(result, worker.arm, worker.seed)
-            yield Looked(store_looks(plan, lab, results))
+                elif worker.last_words or tries[worker.run] >= TRIES:
+                    raise failure(worker)  # else it was killed: once more
             todo = wanted(plan, results)
             still = {plan.run_id(arm, seed) for arm, seed in todo}
             for worker in [worker for worker in workers if worker.run not in still]:
@@ -128,25 +127,25 @@ def write_costs(plan: Plan, lab: Lab, task: dict[str, Any]) -> None:
     folder = lab.study(plan.id)
     if read_json(folder / "costs.json"):
         return
-    request, log = folder / "probe.json", folder / "log.txt"
+    request = folder / "probe.json"
     write_json(request, {"task": task, "arms": [asdict(arm) for arm in plan.arms]})
-    with log.open("wb") as file:
-        process = spawn(["--probe", str(request)], file)
-        try:
-            assert process.stdout is not None
-            words = [json.loads(line) for line in process.stdout]
-            code = process.wait()
-        finally:
-            process.kill()
-    answer = words[-1] if words else {}
+    worker = spawn(["probe", str(request)], folder)
+    try:
+        answer: dict[str, Any] = {}
+        while not worker.over():
+            listen([worker])
+            answer = next(worker.hear(), answer)
+        answer = next(worker.hear(), answer)
+    finally:
+        worker.stop()
     if "error" in answer:
         raise FixableError(**answer["error"])
     if "costs" not in answer:
-        said = answer.get("failed", {}).get("message", f"its process ended with {code}")
+        said = answer.get("failed", {}).get("message", f"its process ended with {worker.process.exitcode}")
         raise FixableError(
             f"A net of this study cannot be built and run once: {said}.",
             expected="nets that take a batch of this task's images and answer with one score a class.",
-            fix=f"read the traceback in {log} and mend the net; no run was started.",
+            fix=f"read the traceback in {folder / 'log.txt'} and mend the net; no run was started.",
         )
     request.unlink()
     write_json(folder / "costs.json", answer["costs"])

@@ -1,13 +1,19 @@
-"""A run in a process of its own: started, listened to, stopped, and its failure put into words."""
+"""A run in a process of its own: started, listened to, stopped, and its failure put into words.
+
+Where the system can fork, all workers are forked from one server that has imported torch and done nothing else: a run
+then starts in milliseconds rather than in the seconds that torch takes to import.
+"""
 
 import json
+import multiprocessing
 import os
-import queue
-import subprocess
 import sys
-import threading
-from contextlib import suppress
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +23,101 @@ from daiving.study.plan import Arm, Plan
 from daiving.study.record import Lab, result_of
 
 GRACE = 5.0  # seconds between asking a worker to stop and killing it
+PRELOAD = ["daiving.study.worker", "torch._dynamo"]  # the latter any optimizer imports at its first step: a second
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class RunFailed(FixableError):
     """A run that could not be done: the net's own code failed, or its process died. The study can go on later."""
 
+    exit_code = 1
+
 
 @dataclass(eq=False)
 class Worker:
-    """A run in its process."""
+    """A job in its process."""
 
-    run: str
-    arm: Arm
-    seed: int
-    folder: Path
-    process: subprocess.Popen[bytes]
+    folder: Path  # of the run, or of the study for the probe
+    process: BaseProcess
+    messages: Connection
+    arm: Arm | None = None
+    seed: int = 0
     last_words: dict[str, Any] = field(default_factory=dict)  # why it failed, if it could say
 
+    @property
+    def run(self) -> str:
+        return self.folder.name
+
+    def hear(self) -> Iterator[dict[str, Any]]:
+        """What it has said and nobody has heard yet."""
+        with suppress(EOFError, OSError):  # the end of what it says
+            while self.messages.poll():
+                with suppress(ValueError):  # a worker that was killed may leave half a message
+                    yield json.loads(self.messages.recv_bytes())
+
+    def over(self) -> bool:
+        return not self.process.is_alive()
+
     def ask_to_stop(self) -> None:
-        if self.process.poll() is None:
+        if self.process.is_alive():
             self.process.terminate()
 
     def stop(self) -> None:
         self.ask_to_stop()
-        try:
-            self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
+        self.process.join(GRACE)
+        if self.process.is_alive():
             self.process.kill()
-            self.process.wait()
+            self.process.join()
 
 
-def start(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any], messages: queue.Queue) -> Worker:
+def spawn(job: Sequence[str], folder: Path, arm: Arm | None = None, seed: int = 0) -> Worker:
+    """Start `daiving.study.worker.work` on a job in its own process; all it prints goes to `log.txt` in the folder."""
+    context: Any = multiprocessing.get_context(METHOD)
+    ours, theirs = context.Pipe(duplex=False)
+    with as_a_child_should_start():
+        if METHOD == "forkserver":
+            context.set_forkserver_preload(PRELOAD)
+        process = context.Process(target=entry, args=(list(job), str(folder / "log.txt"), theirs))
+        process.start()
+    theirs.close()
+    return Worker(folder, process, ours, arm, seed)
+
+
+def entry(job: list[str], log: str, messages: Connection) -> None:
+    """The first function of a worker's process. It imports torch, which the driver never does."""
+    from daiving.study.worker import work
+
+    sys.exit(work(job, log, messages))
+
+
+@contextmanager
+def as_a_child_should_start() -> Iterator[None]:
+    """One thread for each library, and not the user's script again.
+
+    multiprocessing runs the main module once more in each child, so that a script which starts a study without
+    `if __name__ == "__main__"` would start it again and again; no worker needs that module.
+    """
+    before = dict(os.environ)
+    main = sys.modules["__main__"]
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        os.environ.clear()
+        os.environ |= before
+
+
+def listen(workers: Sequence[Worker]) -> list[Worker]:
+    """Wait until one of them has something to say or is over; those that have."""
+    ready = wait([handle for worker in workers for handle in (worker.messages, worker.process.sentinel)])
+    return [worker for worker in workers if worker.messages in ready or worker.process.sentinel in ready]
+
+
+def start(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any]) -> Worker:
     folder = prepare_run(plan, lab, arm, seed, task)
-    with (folder / "log.txt").open("ab") as log:
-        process = spawn([str(folder)], log)
-    worker = Worker(folder.name, arm, seed, folder, process)
-
-    def listen() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            with suppress(ValueError):  # a worker that is killed may leave half a line
-                messages.put((worker, json.loads(line)))
-        messages.put((worker, None))
-
-    threading.Thread(target=listen, daemon=True).start()
-    return worker
+    return spawn(["run", str(folder)], folder, arm, seed)
 
 
 def prepare_run(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any]) -> Path:
@@ -77,35 +133,21 @@ def prepare_run(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any])
     return folder
 
 
-def spawn(arguments: list[str], log: Any) -> subprocess.Popen[bytes]:
-    """A worker: one thread, and a session of its own, so that Ctrl-C reaches the driver alone."""
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return subprocess.Popen(
-        [sys.executable, "-m", "daiving.study.worker", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=os.environ | one_thread | {"PYTHONHASHSEED": "0"},
-        start_new_session=True,
-    )
-
-
 def failure(worker: Worker) -> RunFailed:
     """Store why a run failed, and say it."""
+    assert worker.arm is not None
     said = worker.last_words.get("failed", {})
-    code = worker.process.returncode
-    if said.get("kind") == "disk":
-        message, expected = said["message"], "a disk with room, and a lab that may be written."
-    else:
-        message = said.get("message") or (
-            f"its process was killed by signal {-code}" if code < 0 else f"it exited with {code}"
-        )
-        expected = "a net that trains to the end of its run."
+    code = worker.process.exitcode or 0
+    ended = f"its process was killed by signal {-code}" if code < 0 else f"it exited with {code}"
+    message = said.get("message", ended)
+    disk = said.get("kind") == "disk"
     log = worker.folder / "log.txt"
     with suppress(OSError):
         write_json(worker.folder / "error.json", {"message": message, "log": log.name})
     return RunFailed(
         f"The run of '{worker.arm.name}' with seed {worker.seed} failed: {message}.",
-        expected=expected,
+        expected="a disk with room, and a lab that may be written."
+        if disk
+        else "a net that trains to the end of its run.",
         fix=f"read what it printed in {log}, mend it, and start the same command again: finished runs are kept.",
     )

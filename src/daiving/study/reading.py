@@ -249,7 +249,7 @@ def looked_at_before(plan: Plan, lab: Lab) -> list[str]:
         row = (read_json(path) or {}).get("plan", {})
         if path.parent.name != plan.id and same(row) and set(from_dict(row).seeds) & set(plan.seeds):
             notes.append(
-                f"The study {path.parent.name} (cap {row['max_pairs']}) has looked at some of these seeds too. Only one "
-                f"study of the same differences keeps its error rate: after a look, take fresh seeds (first_seed)."
+                f"The study {path.parent.name} (cap {row['max_pairs']}) has looked at some of these seeds too. Only "
+                f"one study of the same differences keeps its error rate: after a look, take fresh seeds (first_seed)."
             )
     return notes

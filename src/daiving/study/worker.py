@@ -1,11 +1,13 @@
-"""One run in its own process: python -m daiving.study.worker RUN_FOLDER.
+"""What a worker does in its own process: one run, or the probe of a study's nets.
 
-Standard output carries one JSON object a line to the driver; whatever the user's net prints goes to standard error,
-which the driver has pointed at the run's log. Standard input is the driver's hand: when it is gone, so is the worker.
+It tells the driver what happens as JSON messages; whatever the user's net prints goes to the run's log. When its driver
+is gone, so is the worker.
 """
 
 import contextlib
+import errno
 import json
+import multiprocessing
 import os
 import platform
 import resource
@@ -16,8 +18,9 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -175,46 +178,45 @@ def peak_memory() -> float:
     return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # macOS counts bytes, Linux KiB
 
 
-def tell(pipe: IO[str], message: dict[str, Any]) -> None:
-    pipe.write(json.dumps(message) + "\n")
-    pipe.flush()
-
-
-def die_with_driver() -> None:
-    def wait() -> None:
-        # Not sys.stdin.read: a thread inside it at the end of the interpreter is a fatal error.
-        while os.read(0, 1024):
-            pass
-        os._exit(3)  # end of file: the driver is gone
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def main(arguments: list[str]) -> int:
-    pipe = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a net prints must not mix with what the driver reads
-    die_with_driver()
+def work(job: Sequence[str], log: str, messages: Connection) -> int:
+    """Do a job, ("run", folder) or ("probe", request file), and tell the driver; returns the exit code."""
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if hasattr(os, "setsid"):
+        os.setsid()  # so that Ctrl-C reaches the driver alone, which then stops its workers
+    threading.Thread(target=die_with_driver, daemon=True).start()
     torch.set_num_threads(1)
+
+    def tell(message: dict[str, Any]) -> None:
+        messages.send_bytes(json.dumps(message).encode())
+
+    kind, path = job
     try:
-        if arguments[0] == "--probe":
-            request = json.loads(Path(arguments[1]).read_text())
-            tell(pipe, {"costs": probe(**request)})
+        if kind == "probe":
+            tell({"costs": probe(**json.loads(Path(path).read_text()))})
             return 0
         last = 0.0
-        for event in run(Path(arguments[0])):
+        for event in run(Path(path)):
             if not isinstance(event, Step) or time.monotonic() - last > QUIET:
-                tell(pipe, to_dict(event))
+                tell(to_dict(event))
                 last = time.monotonic()
         return 0
     except FixableError as error:
-        tell(pipe, {"error": {"wrong": error.wrong, "expected": error.expected, "fix": error.fix}})
+        tell({"error": {"wrong": error.wrong, "expected": error.expected, "fix": error.fix}})
     except BaseException as error:
         traceback.print_exc()
         message = "".join(traceback.format_exception_only(error)).strip()
-        kind = "disk" if isinstance(error, OSError) and error.errno is not None else "raised"
-        tell(pipe, {"failed": {"kind": kind, "message": message}})
+        disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
+        tell({"failed": {"kind": "disk" if disk else "raised", "message": message}})
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
     return 1
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def die_with_driver() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(3)
