@@ -16,7 +16,8 @@ class Plain(nn.Module):
     def __init__(self, num_classes, image_size, pause=0.0, hidden=0):
         super().__init__()
         n = image_size ** 2
-        self.fc = nn.Sequential(nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)) if hidden else nn.Linear(n, num_classes)
+        layers = [nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)]
+        self.fc = nn.Sequential(*layers) if hidden else nn.Linear(n, num_classes)
         self.pause = pause
     def forward(self, x):
         time.sleep(self.pause if self.training else 0)

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 import torch
+from conftest import batches, small
 from torch import nn
 
-from conftest import batches, small
 from daiving import Recipe, build
 from daiving.events import Step
 from daiving.nets import NETS

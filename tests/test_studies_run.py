@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from studies import alive, call, command, task, workers_of
 
 import daiving
 from daiving.study.execute import Done, Looked, Started
-from studies import alive, call, command, task, workers_of
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 
@@ -105,12 +105,13 @@ def test_a_mended_net_is_trained_anew_and_the_other_arm_is_not(tmp_path):
 
 
 def test_a_net_that_is_changed_while_the_study_runs_is_not_mixed_with_what_it_was(tmp_path):
-    asked = study(tmp_path, TWO, max_pairs=3)
+    events = study(tmp_path, TWO, max_pairs=3).steps(jobs=1)
+    while not isinstance(next(events), Done):
+        pass
+    with (tmp_path / "nets.py").open("a") as file:
+        file.write("\n# changed")
     with pytest.raises(daiving.FixableError, match="was changed while the study was going on"):
-        for event in asked.steps(jobs=1):
-            if isinstance(event, Done):
-                with (tmp_path / "nets.py").open("a") as file:
-                    file.write("\n# changed")
+        list(events)
 
 
 def test_diverged_runs_are_counted_and_shown_and_the_verdict_is_for_the_others(tmp_path):

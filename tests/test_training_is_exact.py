@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import batches, small
 from torch import nn
 
-from conftest import batches, small
 from daiving import Recipe, build
 from daiving.events import Ended, Epoch, Step
 from daiving.nets.draw import drawn

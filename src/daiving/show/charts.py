@@ -119,7 +119,7 @@ def narrowing(shown: Shown, c: Shown) -> str:
     smallest = (shown["plan"]["smallest"] or 0) * scale
     final = c["looks"][-1]
     # The first looks are so wide that they would press all others flat: those run out of the picture.
-    reach = 1.5 * (final["high"] - final["low"])
+    reach = 1.5 * abs(final["high"] - final["low"])
     met = [look[end] for look in c["looks"] for end in ("low", "high") if look[end] is not None]
     low, high = span([end * scale for end in met if abs(end - final["mean"]) <= reach] + [0, -smallest, smallest])
     x = axis("x", (2.5, cap + 0.5), f"pairs, of at most {cap}", format="d", values=ticks(3, cap))

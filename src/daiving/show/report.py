@@ -63,10 +63,9 @@ def render(shown: Shown, kind: str, **more: Any) -> str:
         "difference": lambda x, name=metric, sign=True: "–" if x is None else words.difference(x, name, sign=sign),
         "number": lambda x, name=metric, sign=True: "–" if x is None else words.number(x, name, sign=sign),
         "level": lambda x, name=metric: "–" if x is None else words.level(x, name),
-        "range": lambda about, name=metric: words.interval(*ends(about), name),
-        "tied": lambda text: re.sub(
-            r"(?<=[\d∞]) (?=pp|nats|%|pairs)|(?<=[−±]) | (?=±)", "\u00a0", text
-        ),  # a number keeps its unit
+        "range": lambda about, name=metric: between(about, name),
+        "brief": brief,
+        "tied": tied,
     }
     drawn = pairs_figure(shown, charts) if kind == "fragment" else figures(shown, charts)
     return jinja.from_string(read("report.html")).render(
@@ -103,8 +102,7 @@ def figures(shown: Shown, charts: Any) -> Figures:
         found[f"looks{i}"] = ([charts.narrowing(shown, c)] if several else [], seen_in_looks(shown, c))
     known = sorted((arm for arm in shown["arms"] if arm["n"] and arm["macs"] is not None), key=lambda arm: arm["macs"])
     if len(known) > 2:
-        seen = f"Cheapest: {reached(shown, known[0])}. Dearest: {reached(shown, known[-1])}."
-        found["costs"] = ([charts.costs(shown)], seen)
+        found["costs"] = ([charts.costs(shown)], seen_in_costs(shown, known))
     return found
 
 
@@ -115,7 +113,10 @@ def seen_in_pairs(shown: Shown, c: Shown) -> str:
         return f"{c['other']} and {c['first']}: no pair yet in which both converged."
     more = f"{'higher' if metric['sign'] > 0 else 'lower'} {metric['name']}"
     said = f"{c['other']} had the {more} in {sum(d > 0 for d in signed)} of {len(signed)} pairs with {c['first']}"
-    if equal := sum(d == 0 for d in signed):
+    equal = sum(d == 0 for d in signed)
+    if equal == len(signed):
+        said = f"{c['other']} and {c['first']} had the same {metric['name']} in all of {equal} pairs"
+    elif equal:
         said += f" and the same in {equal}"
     if c["interval"]:
         low, high = ends(c)
@@ -151,17 +152,40 @@ def seen_in_looks(shown: Shown, c: Shown) -> str:
     return f"{said}; after {before} it was {wide}." if pairs > before else f"{said}. It was the only look."
 
 
+def seen_in_costs(shown: Shown, known: list[Shown]) -> str:
+    cheap, dear = f"{known[0]['macs']:,} MACs", f"{known[-1]['macs']:,} MACs"
+    if cheap == dear:
+        return f"{cheap} each: {'; '.join(reached(shown, arm) for arm in known)}."
+    return f"Cheapest, with {cheap}: {reached(shown, known[0])}. Dearest, with {dear}: {reached(shown, known[-1])}."
+
+
 def reached(shown: Shown, arm: Shown) -> str:
     metric = shown["metric"]["name"]
     about = arm["metrics"][metric]
-    spread = f"{words.level(about['mean'], metric)} ± {words.number(about['sd'], metric, sign=False)} (n={arm['n']})"
-    return f"{arm['name']}, {arm['macs']:,} MACs, test {metric} {spread}"
+    spread = f"{words.level(about['mean'], metric)} ± {words.number(about['sd'], metric, sign=False)}"
+    return f"{arm['name']}, test {metric} {spread} (n={arm['n']})"
 
 
 def ends(about: Shown) -> tuple[float, float]:
     """The interval of a dict, where None stands for an end that is infinite."""
     low, high = about["low"], about["high"]
     return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def brief(seconds: float) -> str:
+    return f"{seconds:.3g}" if seconds < 1000 else f"{seconds:.0f}"
+
+
+def between(about: Shown, metric: str) -> str:
+    low, high = ends(about)
+    if low > high:
+        return "none: the looks contradict one another"
+    return words.interval(low, high, metric) if high - low < math.inf else "none: no spread"
+
+
+def tied(text: str) -> str:
+    """The same words, with no line to end between a number and its unit or sign."""
+    return re.sub(r"(?<=[\d∞]) (?=pp|nats|%|pairs)|(?<=[−±]) | (?=±)", "\u00a0", text)
 
 
 def recipe_rows(shown: Shown) -> list[Shown]:

@@ -50,7 +50,7 @@ def plain(value: Any) -> Any:
 
 def arm_dict(reading: Reading, arm: Arm) -> Shown:
     """What an arm costs and reaches; means are over the runs that converged, n of them."""
-    seeds = {reading.plan.run_id(arm, seed): seed for seed in reading.plan.seeds}
+    seeds = {run.id: seed for (name, seed), run in reading.results.items() if name == arm.name}
     runs = reading.runs(arm.name)
     good = [run for run in runs if value(reading.plan, run) is not None]
     cost = reading.costs.get(arm.name, {})
@@ -76,7 +76,7 @@ def arm_dict(reading: Reading, arm: Arm) -> Shown:
             {
                 "seed": seeds[run.id],
                 "id": run.id,
-                "converged": run in good,
+                "converged": value(reading.plan, run) is not None,
                 "why_not": run.detail or "below the floor",
                 "metrics": run.metrics,
                 "seconds_per_epoch": run.seconds_per_epoch,
@@ -88,16 +88,18 @@ def arm_dict(reading: Reading, arm: Arm) -> Shown:
 
 
 def curve(histories: list[list[Shown]]) -> list[Shown]:
-    """Each epoch that all these runs have: mean, lowest and highest."""
-    return [
-        {"epoch": rows[0]["epoch"]}
-        | {
-            name: {"mean": fmean(values), "low": min(values), "high": max(values)}
-            for name in CURVES
-            for values in [[row[name] for row in rows]]
-        }
-        for rows in zip(*histories, strict=False)  # a run that converged has all its epochs; arms may differ
-    ]
+    """Mean, lowest and highest of these runs at each epoch, as long as any of them has a loss that is finite."""
+    points = []
+    for rows in zip(*histories, strict=False):
+        known = [row for row in rows if all(math.isfinite(row[name]) for name in CURVES)]
+        if not known:
+            break
+        point = {"epoch": known[0]["epoch"]}
+        for name in CURVES:
+            values = [row[name] for row in known]
+            point[name] = {"mean": fmean(values), "low": min(values), "high": max(values)}
+        points.append(point)
+    return points
 
 
 def comparison_dict(reading: Reading, c: Comparison) -> Shown:

@@ -90,6 +90,8 @@ def how_large(plan: Plan, comparison: Comparison) -> str:
         return ""
     look = comparison.looks[-1]
     low, high = (look.low, look.high) if comparison.verdict == FIRST else (-look.high, -look.low)
+    if low > high:  # the looks contradict one another: the differences drifted
+        return ""
     side = " by more than" if low > plan.smallest else " by less than" if high < plan.smallest else ""
     return f",{side} {difference(plan.smallest, plan.metric, sign=False)}" if side else ""
 

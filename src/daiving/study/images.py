@@ -24,15 +24,17 @@ def seeds_and_images(right_a: np.ndarray, right_b: np.ndarray, level: float) -> 
     """Two-way analysis of d = right_a - right_b, both n seeds x m images, bool.
 
     Var(mean) = max(MS_seeds + MS_images - MS_rest, MS_seeds) / (n m), the variance of multi-reader, multi-case studies
-    with seeds as readers. None below two seeds or two images, or when the arms never differ.
+    with seeds as readers. None below two seeds or two images, and where the difference is the same for every seed and
+    the images add nothing.
     """
     d = right_a.astype(np.float64) - right_b.astype(np.float64)
     n, m = d.shape
     if n < 2 or m < 2:
         return None
     mean, by_seed, by_image = d.mean(), d.mean(axis=1), d.mean(axis=0)
-    seeds, images = m * by_seed.var(ddof=1), n * by_image.var(ddof=1)
-    rest = ((d - by_seed[:, None] - by_image[None, :] + mean) ** 2).sum() / ((n - 1) * (m - 1))
+    # Variances of whole numbers: of equal ones it is exactly zero, which of equal fractions it need not be.
+    seeds, images = float(d.sum(axis=1).var(ddof=1)) / m, float(d.sum(axis=0).var(ddof=1)) / n
+    rest = float(((d - by_seed[:, None] - by_image[None, :] + mean) ** 2).sum()) / ((n - 1) * (m - 1))
     both = seeds + images - rest
     squares = seeds**2 / (n - 1)
     if both > seeds:

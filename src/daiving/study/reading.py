@@ -30,8 +30,12 @@ class Pair:
 
     @property
     def difference(self) -> float | None:
-        """other - first; None where one of them diverged."""
-        return None if self.first is None or self.other is None else self.other - self.first
+        """other - first; None where one of them diverged.
+
+        Rounded, so that equal numbers of test examples make equal differences: the rounding error of fractions must
+        not pass for a spread that one could judge by.
+        """
+        return None if self.first is None or self.other is None else round(self.other - self.first, 12)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from daiving.nets.build import build
 from daiving.nets.user import source_hash
 from daiving.study.keep import keep, resume, write_tensors
 from daiving.study.plan import Arm, arm_from
+from daiving.study.record import result_of
 from daiving.tasks import load
 from daiving.tasks.batches import Batches, scale
 from daiving.tasks.data import Data
@@ -51,7 +52,7 @@ def run(folder: Path) -> Iterator[Event]:
     What is there already is never done again: a folder with a result yields nothing.
     """
     with FileLock(folder / "lock", timeout=WAIT):
-        if (folder / "result.json").exists():
+        if result_of(folder):
             return
         (folder / "error.json").unlink(missing_ok=True)
         about = read_json(folder / "run.json")
