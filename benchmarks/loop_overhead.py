@@ -2,8 +2,9 @@
 
     python benchmarks/loop_overhead.py [--rounds 7] [--images 6400] [--data FOLDER]
 
-Both train the deck's net on the same images for one epoch, in turn, on one thread. `fit` clips, averages weights, watches
-for divergence and yields events beside; the bare loop does none of that. The ratio of each round, and their median.
+Both train the deck's net on the same images for one epoch, in turn, on one thread. `fit` clips, averages weights,
+watches for divergence and yields events beside; the bare loop does none of that. The ratio of each round, and their
+median.
 """
 
 import time

@@ -2,7 +2,8 @@
 
     python benchmarks/study_throughput.py [--rounds 3] [--pairs 4] [--epochs 2]
 
-The deck's net with and without ReLU on the digits, a fresh lab each time, one job and two in turn. Needs two idle cores.
+The deck's net with and without ReLU on the digits, a fresh lab each time, one job and two in turn. Needs two idle
+cores.
 """
 
 import tempfile

@@ -64,7 +64,8 @@ def main() -> None:
         accuracies.append(accuracy)
         ratios.append(peer / seconds)
         print(
-            f"seed {seed}: ours {seconds:.1f} s, {accuracy:.2%}; peer {peer:.0f} s for nine epochs; {ratios[-1]:.1f} times"
+            f"seed {seed}: ours {seconds:.1f} s, {accuracy:.2%}; "
+            f"peer {peer:.0f} s for nine epochs; {ratios[-1]:.1f} times"
         )
     mean = sum(accuracies) / len(accuracies)
     reached = "reached" if mean >= TARGET else "NOT reached"

@@ -139,10 +139,10 @@ def broken(folder: Path) -> Reading:
 
 def drifting(folder: Path) -> Reading:
     """Undecided by accuracy, while the loss of the last seeds is another than that of the first."""
-    reading = study(folder, {"plain": around(0.94, 0.01, 12, 3), "jump": around(0.94, 0.01, 12, 4)}, max_pairs=12)
+    reading = study(folder, {"plain": around(0.94, 0.01, 20, 3), "jump": around(0.94, 0.01, 20, 4)})
     results = {
         (arm, seed): replace(
-            run, metrics=run.metrics | {"loss": 0.2 + (arm == "jump") * (seed % 3 - 1 + 9 * (seed > 5)) / 500}
+            run, metrics=run.metrics | {"loss": 0.2 + (arm == "jump") * (seed % 3 - 1 + 9 * (seed > 7)) / 500}
         )
         for (arm, seed), run in reading.results.items()
     }

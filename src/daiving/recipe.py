@@ -95,7 +95,11 @@ def checked(f: Field, kind: type, value: Any) -> Any:
         if kind is int and number != int(number):
             raise error(str(value))
         return kind(number)
-    if not isinstance(value, kind) or (f.metadata["among"] and value not in f.metadata["among"]):
+    if (
+        not isinstance(value, kind)
+        or kind in (int, float)
+        or (f.metadata["among"] and value not in f.metadata["among"])
+    ):
         raise error(repr(value))
     return value
 

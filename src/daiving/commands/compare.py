@@ -20,8 +20,8 @@ from daiving.show.terminal import watch
 class Compare:
     """Compare networks over paired seeds, until there is a verdict or the cap is reached.
 
-    daiving compare plain=mnist_inception jump=mnist_inception:jump=true --smallest 0.3pp
-    daiving compare study.toml
+        daiving compare plain=mnist_inception jump=mnist_inception:jump=true
+        daiving compare study.toml
 
     An arm is NAME=NET[:option=value,...]; the options are the net's own or fields of the recipe.
     """

@@ -22,7 +22,7 @@ class Train:
     """Train one network with one seed. Stopped, it goes on where it was; finished, it is not done again.
 
     daiving train mnist_inception --epochs 2
-    daiving train mnist_inception:jump=true --task mnist --recipe deck --log deck
+    daiving train mnist_inception:jump=true --recipe deck --log deck
     """
 
     net: Annotated[Positional[str], arg("a net of `daiving nets` with its options, or path/to/file.py:Class")]

@@ -68,16 +68,20 @@ def render(shown: Shown, kind: str, **more: Any) -> str:
         "tied": tied,
     }
     drawn = pairs_figure(shown, charts) if kind == "fragment" else figures(shown, charts)
-    return jinja.from_string(read("report.html")).render(
-        shown,
-        kind=kind,
-        figures={name: ([Markup(one) for one in svgs], finding) for name, (svgs, finding) in drawn.items()},
-        looks={arm["name"]: svg.style(i) for i, arm in enumerate(shown["arms"])},
-        colours=svg.COLOURS,
-        css=Markup(read("report.css")),
-        curves=CURVES,
-        recipe=recipe_rows(shown),
-        **more,
+    return (
+        jinja.from_string(read("report.html"))
+        .render(
+            shown,
+            kind=kind,
+            figures={name: ([Markup(one) for one in svgs], finding) for name, (svgs, finding) in drawn.items()},
+            looks={arm["name"]: svg.style(i) for i, arm in enumerate(shown["arms"])},
+            colours=svg.COLOURS,
+            css=Markup(read("report.css")),
+            curves=CURVES,
+            recipe=recipe_rows(shown),
+            **more,
+        )
+        .lstrip()
     )
 
 

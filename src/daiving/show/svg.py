@@ -75,7 +75,8 @@ def share(value: float, ends: Span, log: bool) -> float:
 def ticks(low: int, high: int) -> list[int]:
     """A handful of whole numbers from `low` on: all of them, or `low` and round ones."""
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, high) if (high - low) / step < 8)
-    return [low, *(at for at in range(step, high + 1, step) if at - low > step / 2)]
+    round_ones = [at for at in range(step, high + 1, step) if at > low + 1]
+    return list(range(low, high + 1, step)) if step < 5 else [low, *round_ones]
 
 
 def steps_125(low: float, high: float) -> list[float]:

@@ -4,6 +4,7 @@ Where the system can fork, all workers are forked from one server that has impor
 then starts in milliseconds rather than in the seconds that torch takes to import.
 """
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -84,10 +85,9 @@ def spawn(job: Sequence[str], folder: Path, arm: Arm | None = None, seed: int = 
 
 
 def entry(job: list[str], log: str, messages: Connection) -> None:
-    """The first function of a worker's process. It imports torch, which the driver never does."""
-    from daiving.study.worker import work
-
-    sys.exit(work(job, log, messages))
+    """The first function of a worker's process."""
+    # By name: the worker imports torch, which the driver, whose module this is, never does.
+    sys.exit(importlib.import_module("daiving.study.worker").work(job, log, messages))
 
 
 @contextmanager
