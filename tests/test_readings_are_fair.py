@@ -148,6 +148,7 @@ def test_arms_that_agree_in_every_pair_have_no_winner():
     values = noisy(0.9, 10, 1)
     (comparison,) = compare(PLAN, results(a=values, b=values))
     assert comparison.identical
+    assert words.verdict_word(comparison) == "identical results"
     assert comparison.verdict == ALIKE
     assert "gave exactly the same accuracy in each of 10 pairs" in words.verdict_sentence(PLAN, comparison)
 

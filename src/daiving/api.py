@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from daiving import tasks
+from daiving.errors import FixableError
 from daiving.files import read_json, write_json
 from daiving.options import split
 from daiving.recipe import Recipe, named
@@ -26,7 +27,7 @@ class Outcome:
     """What a study says: `print` it, show it in a notebook, or take its numbers with `to_dict`."""
 
     reading: Reading
-    report: Path  # the HTML page
+    report: Path | None  # the HTML page; None where the lab cannot be written
 
     def __str__(self) -> str:
         return terminal.verdict_text(self.reading)
@@ -109,7 +110,11 @@ def outcome(lab: Lab, study: str) -> Outcome:
     """The outcome of a study of this lab, as far as it has come."""
     row = read_json(lab.study(study) / "study.json")
     found = reading(from_dict(row["plan"]), lab, tuple(row["notes"]))
-    return Outcome(found, report.write(found, lab.study(study)))
+    try:
+        page = report.write(found, lab.study(study))
+    except FixableError:  # a lab that can only be read still has its verdict
+        page = None
+    return Outcome(found, page)
 
 
 def single(task: str, net: str, recipe: Recipe, seed: int, lab: Lab, data: Path | None = None) -> tuple[Path, Data]:

@@ -18,12 +18,12 @@ from daiving.show.terminal import watch
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare networks over paired seeds, until there is a verdict or the cap is reached.
+    """Compare networks over paired seeds, until there is a verdict.
 
-        daiving compare plain=mnist_inception jump=mnist_inception:jump=true
+        daiving compare linear=logistic jump=mnist_inception:jump=true
         daiving compare study.toml
 
-    An arm is NAME=NET[:option=value,...]; the options are the net's own or fields of the recipe.
+    An arm is NAME=NET[:option=value,...], with options of the net or the recipe.
     """
 
     arms: Annotated[Positional[tuple[str, ...]], arg("NAME=NET..., or one TOML file")] = ()
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     watch(study.steps(given.jobs), study.plan, study.loaded)
     outcome = study.outcome()
     print(outcome)
-    print(f"\nReport: {os.path.relpath(outcome.report)}")
+    print(f"\nReport: {os.path.relpath(outcome.report) if outcome.report else 'could not be written'}")
     return 0
 
 

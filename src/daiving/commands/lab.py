@@ -79,7 +79,7 @@ def show_study(lab: Lab, folder: Path) -> None:
         )
     found = outcome(lab, folder.name)
     print(found)
-    print(f"\nReport: {os.path.relpath(found.report)}")
+    print(f"\nReport: {os.path.relpath(found.report) if found.report else 'not written, for the lab is read-only'}")
 
 
 def show_run(folder: Path) -> None:

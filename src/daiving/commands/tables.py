@@ -12,7 +12,7 @@ from daiving.tasks import TASKS
 
 @dataclass(frozen=True)
 class Nets:
-    """The networks, in the order in which to meet them: cost for one 28x28 image in 10 classes, options, source."""
+    """The networks, with their cost for one 28x28 image in 10 classes."""
 
 
 @dataclass(frozen=True)

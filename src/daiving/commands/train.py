@@ -19,18 +19,18 @@ from daiving.study.record import FINISHED, Lab, result_of
 
 @dataclass(frozen=True)
 class Train:
-    """Train one network with one seed. Stopped, it goes on where it was; finished, it is not done again.
+    """Train one network with one seed.
 
-    daiving train mnist_inception --epochs 2
-    daiving train mnist_inception:jump=true --recipe deck --log deck
+        daiving train mnist_inception --epochs 2
+        daiving train mnist_inception:jump=true --recipe deck --log deck
+
+    Stopped, it goes on where it was; finished, it is not done again.
     """
 
     net: Annotated[Positional[str], arg("a net of `daiving nets` with its options, or path/to/file.py:Class")]
     task: Annotated[str, arg("a task of `daiving tasks`, or a folder of images")] = "digits"
     seed: Annotated[int, arg("fixes weights, order, augmentation and dropout")] = 0
-    log: Annotated[str, arg("what is printed: plain (a line an epoch), deck (the lecture's own lines) or none")] = (
-        "plain"
-    )
+    log: Annotated[str, arg("what is printed: plain (a line an epoch), deck (the lecture's lines), none")] = "plain"
     lab: Annotated[Path, arg("folder in which everything is kept")] = LAB
     data: Annotated[Path | None, arg("folder in which your data sets lie")] = None
     recipe: Annotated[str, arg("a recipe of `daiving recipes`; the flags below change it")] = "default"

@@ -17,7 +17,7 @@ BRIGHT = 0.6  # mean brightness from which an image is not what a net for bright
 
 @dataclass(frozen=True)
 class Predict:
-    """Classify images with a trained network: the likeliest classes with their probabilities."""
+    """Classify images with a trained network."""
 
     run: Annotated[Positional[str], arg("the id of a finished run, or the beginning of one")]
     images: Annotated[Positional[tuple[Path, ...]], arg("PNG or JPEG files")]

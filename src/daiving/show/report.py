@@ -196,7 +196,7 @@ def recipe_rows(shown: Shown) -> list[Shown]:
     """Net, options and recipe of all arms side by side, and whether they differ."""
     arms = shown["plan"]["arms"]
     options = dict.fromkeys(key for arm in arms for key in arm["options"])
-    rows = [("net", "", [arm["net"] for arm in arms])]
+    rows = [("net", "", [Path(arm["net"]).name for arm in arms])]
     rows += [(key, "option of the net", [written(arm["options"].get(key, "–")) for arm in arms]) for key in options]
     rows += [(key, f.metadata["help"], [written(arm["recipe"][key]) for arm in arms]) for key, f in FIELDS.items()]
     return [{"name": name, "about": about, "values": row, "differs": len(set(row)) > 1} for name, about, row in rows]

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Generator
 from contextlib import closing
+from statistics import median
 
 from rich.console import Console
 from rich.live import Live
@@ -14,8 +15,7 @@ from daiving.events import Epoch, Step
 from daiving.show import words
 from daiving.study.execute import Done, Looked, Progress, Started, Told
 from daiving.study.plan import METRICS, Plan
-from daiving.study.reading import Comparison, Reading
-from daiving.study.record import DIVERGED
+from daiving.study.reading import Comparison, Reading, value
 from daiving.study.verdict import spread
 from daiving.tasks.data import Data
 
@@ -40,6 +40,7 @@ def verdict_text(reading: Reading) -> str:
         for sentence in (
             words.verdict_sentence(plan, comparison),
             words.given_converged(comparison),
+            words.robust_sentence(plan, comparison),
             words.images_sentence(comparison),
             words.seconds_sentence(comparison),
         ):
@@ -58,7 +59,7 @@ def arms_table(reading: Reading) -> Table:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=name != "arm")
     for arm in reading.plan.arms:
         runs = reading.runs(arm.name)
-        converged = [run for run in runs if run.status != DIVERGED]
+        converged = [run for run in runs if value(reading.plan, run) is not None]
         cost = reading.costs.get(arm.name, {})
         mean, sd = spread([run.metrics[metric] for run in converged]) if converged else (math.nan, 0.0)
         table.add_row(
@@ -68,15 +69,11 @@ def arms_table(reading: Reading) -> Table:
             else "–",
             f"{cost['parameters']:,}" if cost else "–",
             f"{cost['macs']:,}" if cost else "–",
-            f"{middle([run.seconds_per_epoch for run in converged]):.1f}" if converged else "–",
+            f"{median(run.seconds_per_epoch for run in converged):.3g}" if converged else "–",
             f"{max(run.peak_memory for run in runs):.0f}" if runs else "–",
             str(len(runs) - len(converged)),
         )
     return table
-
-
-def middle(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def watch(progress: Generator[Progress, None, None], plan: Plan, data: Data) -> None:

@@ -107,7 +107,7 @@ def comparison_dict(reading: Reading, c: Comparison) -> Shown:
     plan = reading.plan
     sign = METRICS[plan.metric].sign
     low, high = words.ends(c, plan) if c.looks else (-math.inf, math.inf)
-    seen = [pair.difference for pair in c.pairs if pair.difference is not None]
+    seen = c.differences
     left_out = [fmean(seen[:i] + seen[i + 1 :]) for i in range(len(seen))] if len(seen) > 2 else []
     return {
         "first": c.first,
@@ -132,6 +132,7 @@ def comparison_dict(reading: Reading, c: Comparison) -> Shown:
         "mcnemar_p": c.mcnemar_p,
         "pairs_needed": pairs_needed(plan, c),
         "given_converged": words.given_converged(c),
+        "robust": words.robust_sentence(plan, c),
         "seconds_sentence": words.seconds_sentence(c),
         "settle": words.settle(plan, c),
     }

@@ -4,6 +4,7 @@ import math
 
 from daiving.study.plan import METRICS, Plan
 from daiving.study.reading import Comparison, Interval, Reading, pairs_needed
+from daiving.study.robust import ENOUGH, SKEWED, skewness, symmetry_evidence
 from daiving.study.verdict import ALIKE, FIRST, OTHER, TOO_FEW, UNDECIDED
 
 
@@ -43,6 +44,8 @@ def mean(comparison: Comparison, plan: Plan) -> float:
 
 def verdict_word(comparison: Comparison) -> str:
     """The verdict in a few words; a comparison without one has no winner here either."""
+    if comparison.identical and comparison.verdict == ALIKE:
+        return "identical results"
     return {
         FIRST: f"{comparison.other} better",
         OTHER: f"{comparison.first} better",
@@ -66,8 +69,9 @@ def verdict_sentence(plan: Plan, comparison: Comparison) -> str:
             f"and it takes three to see a spread."
         )
     low, high = ends(comparison, plan)
+    drifted = "" if low <= mean(comparison, plan) <= high else "; the differences drift from seed to seed"
     seen = f"{other} − {first} is {difference(mean(comparison, plan), plan.metric)}"
-    range_ = f"{confidence(comparison)} interval {interval(low, high, plan.metric)}, {n} pairs"
+    range_ = f"{confidence(comparison)} interval {interval(low, high, plan.metric)}, {n} pairs{drifted}"
     size = how_large(plan, comparison)
     match comparison.verdict:
         case v if v == FIRST:
@@ -114,6 +118,9 @@ def settle(plan: Plan, comparison: Comparison) -> str:
         return ""
     if not comparison.verdict:
         return "Start the same command again: it goes on where it stopped."
+    for name, diverged in zip((comparison.first, comparison.other), comparison.diverged, strict=True):
+        if comparison.verdict == TOO_FEW and diverged == len(comparison.pairs):
+            return f"Nothing: that {name} diverges with every seed is the finding. A smaller lr may help it."
     if comparison.verdict == TOO_FEW:
         return "A recipe under which both arms converge (a smaller lr, or more clipping), or a larger cap on pairs."
     pairs = pairs_needed(plan, comparison)
@@ -150,6 +157,27 @@ def images_sentence(comparison: Comparison) -> str:
         f"{interval(both.low, both.high, 'accuracy')}; the choice of test images alone adds a standard error "
         f"of {both.image_error * 100:.2f} pp."
     )
+
+
+def robust_sentence(plan: Plan, comparison: Comparison) -> str:
+    """Whether a winner needs the normal curve, or a warning that the differences are skewed; else empty."""
+    d = comparison.differences
+    if len(d) < ENOUGH:
+        return ""
+    side = {FIRST: 1, OTHER: -1}.get(comparison.verdict, 0) * METRICS[plan.metric].sign
+    skew = skewness(d)
+    if side and symmetry_evidence(d, side) >= 2 / comparison.alpha:  # 2: it might have been the other side
+        return "The winner stands without assuming normal differences too: symmetric ones are enough."
+    if abs(skew) > SKEWED:
+        return (
+            f"The differences are skewed (skewness {number_of(skew)}, {len(d)} pairs): with such, a winner is false "
+            f"more often than {100 * comparison.alpha:.3g} % of the time, at a skewness of 2 in one study of six."
+        )
+    return ""
+
+
+def number_of(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def headline(reading: Reading) -> str:

@@ -70,6 +70,11 @@ class Comparison:
         return sum(pair.difference is not None for pair in self.pairs)
 
     @property
+    def differences(self) -> list[float]:
+        """other - first of every pair in which both converged, in seed order."""
+        return [pair.difference for pair in self.pairs if pair.difference is not None]
+
+    @property
     def identical(self) -> bool:
         """Every pair gave exactly the same number."""
         return self.converged > 0 and all(pair.difference in (None, 0) for pair in self.pairs)
