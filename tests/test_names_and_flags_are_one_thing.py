@@ -45,6 +45,7 @@ def test_flags_change_the_named_recipe_and_nothing_else(daiving, tmp_path):
     (path,) = tmp_path.glob("daiving-lab/runs/*/run.json")
     stored = Recipe(**json.loads(path.read_text())["arm"]["recipe"])
     assert stored == named("deck").but(epochs=0.1, lr=0.5)
+    assert stored.format == "float32"
 
 
 def test_the_deck_recipe_is_the_decks():
@@ -60,6 +61,17 @@ def test_the_deck_recipe_is_the_decks():
         deck.ema,
     )
     assert shown == ("sgd", 0.01, 0.5, 64, 9, "constant", 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("flags", "settled"), [("fpu amx_bf16 amx_tile", "bfloat16"), ("fpu avx2", "float32")])
+def test_the_format_that_is_left_to_the_machine_is_settled_before_a_run_is_stored(monkeypatch, flags, settled):
+    from daiving import recipe
+
+    monkeypatch.setattr(recipe.Path, "read_text", lambda path: f"flags : {flags}")
+    recipe.multiplies_bfloat16.cache_clear()
+    assert Recipe().here().format == settled
+    assert Recipe(format="float32").here().format == "float32"
+    recipe.multiplies_bfloat16.cache_clear()
 
 
 def test_a_recipe_survives_its_row_in_json():

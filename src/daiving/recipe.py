@@ -1,6 +1,8 @@
 """How one run is trained: one frozen dataclass is the argument, the flags and the stored row."""
 
 from dataclasses import Field, asdict, dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from daiving.errors import FixableError, unknown
@@ -32,7 +34,7 @@ class Recipe:
     epochs: float = opt(4.0, "passes over the training split; a fraction is a part of a pass", unit="passes", low=0.01)
     batch: int = opt(64, "examples in one step", unit="examples", low=1)
     optimizer: str = opt("adamw", "rule that turns gradients into steps", among=("adamw", "sgd"))
-    lr: float = opt(0.004, "learning rate; the peak of it when the schedule moves", unit="per step", low=0.0)
+    lr: float = opt(0.005, "learning rate; the peak of it when the schedule moves", unit="per step", low=0.0)
     momentum: float = opt(0.9, "share of the last step kept (AdamW: beta 1)", unit="share", low=0.0, high=0.9999)
     weight_decay: float = opt(0.0, "pull of each weight towards zero", unit="per step and lr", low=0.0)
     schedule: str = opt("one_cycle", "lr over the run: up and down again, or constant", among=("one_cycle", "constant"))
@@ -45,7 +47,11 @@ class Recipe:
     shift: int = opt(0, "augmentation: each image moved by up to so much", unit="pixels", low=0, high=16)
     inputs: str = opt("standardised", "pixels with mean 0 and s.d. 1, or from 0 to 1", among=("standardised", "unit"))
     layout: str = opt("channels_last", "order of an image batch in memory", among=("channels_last", "channels_first"))
-    format: str = opt("float32", "numbers of the forward pass", among=("float32", "bfloat16"))
+    format: str = opt(
+        "auto",
+        "numbers of the forward pass; auto is bfloat16 where the processor multiplies it in hardware, else float32",
+        among=("auto", "float32", "bfloat16"),
+    )
 
     def __post_init__(self) -> None:
         types = get_type_hints(type(self))
@@ -59,9 +65,25 @@ class Recipe:
                 raise unknown("recipe field", name, FIELDS)
         return replace(self, **changes)
 
+    def here(self) -> "Recipe":
+        """This recipe with nothing left to the machine, as a run stores it: `format` is settled."""
+        if self.format != "auto":
+            return self
+        return self.but(format="bfloat16" if multiplies_bfloat16() else "float32")
+
     def to_dict(self) -> dict[str, Any]:
         """The stored row: every field by its name."""
         return asdict(self)
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has matrix units for bfloat16 (AMX), which halve the time of a step; without them it costs
+    time. Read from the kernel, for torch takes a second to import; False where there is nothing to read."""
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def legal(f: Field) -> str:
@@ -119,6 +141,7 @@ RECIPES = {
             ema=0.0,
             inputs="unit",
             layout="channels_first",
+            format="float32",
         ),
         "the lecture's own: SGD .01, momentum .5, batch 64, no decay, nine epochs",
     ),

@@ -50,7 +50,7 @@ def fit(
     when `state` holds all that is needed to go on from there; and one `Ended`. A loss or a gradient that is not
     finite ends the run as "diverged". At the end the net holds the best weights by validation loss.
     """
-    state = state if state is not None else State()
+    state, recipe = state if state is not None else State(), recipe.here()
     lay_out(net, layout(recipe))
     weights: list[Tensor] = [p for p in net.parameters() if p.requires_grad]
     optimizer = make_optimizer(weights, recipe)

@@ -23,7 +23,7 @@ class Compare:
         daiving compare linear=logistic jump=mnist_inception:jump=true
         daiving compare study.toml
 
-    An arm is NAME=NET[:option=value,...], with options of the net or the recipe.
+    An arm is NAME=NET[:option=value,...]: options of the net or of the recipe.
     """
 
     arms: Annotated[Positional[tuple[str, ...]], arg("NAME=NET..., or one TOML file")] = ()

@@ -31,7 +31,7 @@ def verdict_text(reading: Reading) -> str:
     for note in reading.notes:
         console.print(f"Note: {note}", markup=False)
     for arm in plan.arms:
-        console.print(f"{arm.name}: {arm.label}", markup=False)
+        console.print(words.arm_line(plan, arm), markup=False)
     console.print()
     console.print(arms_table(reading))
     for comparison in reading.comparisons:

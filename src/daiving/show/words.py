@@ -2,7 +2,8 @@
 
 import math
 
-from daiving.study.plan import METRICS, Plan
+from daiving.options import show
+from daiving.study.plan import METRICS, Arm, Plan
 from daiving.study.reading import Comparison, Interval, Reading, pairs_needed
 from daiving.study.robust import ENOUGH, SKEWED, skewness, symmetry_evidence
 from daiving.study.verdict import ALIKE, FIRST, OTHER, TOO_FEW, UNDECIDED
@@ -40,6 +41,14 @@ def ends(comparison: Comparison, plan: Plan) -> tuple[float, float]:
 
 def mean(comparison: Comparison, plan: Plan) -> float:
     return METRICS[plan.metric].sign * comparison.looks[-1].mean
+
+
+def arm_line(plan: Plan, arm: Arm) -> str:
+    """An arm with its net, and the recipe fields in which the arms of this study differ."""
+    recipes = [other.recipe.to_dict() for other in plan.arms]
+    differ = [key for key in recipes[0] if len({row[key] for row in recipes}) > 1]
+    mine = arm.recipe.to_dict()
+    return f"{arm.name}: {arm.label}" + "".join(f", {key} {show(mine[key])}" for key in differ)
 
 
 def verdict_word(comparison: Comparison) -> str:

@@ -140,7 +140,7 @@ def make_arm(name: str, net: str, given: Mapping[str, Any], recipe: Recipe, fact
     given = {key: value for key, value in given.items() if key not in facts}
     changes = {key: value for key, value in given.items() if key in FIELDS}
     options = {key: value for key, value in given.items() if key not in FIELDS}
-    recipe = recipe.but(**changes)
+    recipe = recipe.but(**changes).here()
     if is_user_net(net):
         file, attribute = user_file(net)
         settled = {key: literal(value) for key, value in options.items()}
