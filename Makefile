@@ -13,7 +13,7 @@ help: ## list the targets
 
 demo: $(VENV)/.installed ## the main job: the deck's Inception net against the same net with its jump, on digits
 	$(BIN)/daiving compare plain=mnist_inception jump=mnist_inception:jump=true \
-	    --task digits --epochs 4 --max-pairs 10 --smallest 1pp
+	    --task digits --epochs 3 --max-pairs 10 --smallest 1pp
 
 test: $(VENV)/.installed-dev ## the tests (installs what they need)
 	$(BIN)/python -m pytest
@@ -41,11 +41,13 @@ clean: ## remove .venv and what tools have left
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build src/*.egg-info
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e .
-	touch $@
+	@echo "Installing into $(VENV), once; it takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -qq -c constraints.txt -e .
+	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,dev]'
-	touch $@ $(VENV)/.installed
+	@echo "Installing into $(VENV) with what the tests need, once; it takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -qq -c constraints.txt -e '.[onnx,dev]'
+	@touch $@ $(VENV)/.installed
