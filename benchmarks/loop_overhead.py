@@ -1,6 +1,6 @@
 """What `fit` costs beside a bare 15-line PyTorch loop: the same net, data, batches and optimizer.
 
-    python benchmarks/loop_overhead.py [--rounds 7] [--images 6400] [--data FOLDER]
+    python benchmarks/loop_overhead.py [--rounds 7] [--images 6400] [--format auto] [--data FOLDER]
 
 Both train the deck's net on the same images for one epoch, in turn, on one thread. `fit` clips, averages weights,
 watches for divergence and yields events beside; the bare loop does none of that. The ratio of each round, and their
@@ -26,7 +26,9 @@ def bare(data: Batches, recipe: Recipe) -> float:
     optimizer = torch.optim.AdamW(net.parameters(), lr=recipe.lr, fused=True)
     began = time.perf_counter()
     for x, y in data.shuffled(0, 1):
-        loss = F.cross_entropy(net(x), y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.format == "bfloat16"):
+            logits = net(x)
+        loss = F.cross_entropy(logits.float(), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -39,13 +41,19 @@ def ours(data: Batches, val: Batches, recipe: Recipe) -> float:
 
 
 def main() -> None:
-    flags = options(__doc__.splitlines()[0], rounds=(int, 7, "of each"), images=(int, 6400, "in an epoch"))
+    flags = options(
+        __doc__.splitlines()[0],
+        rounds=(int, 7, "of each"),
+        images=(int, 6400, "in an epoch"),
+        format=(str, "auto", "of both"),
+    )
     print(about_the_machine())
-    whole, recipe = mnist(flags.data).train, Recipe(epochs=1)
+    whole, recipe = mnist(flags.data).train, Recipe(epochs=1, format=flags.format).here()
     part = Examples(whole.x[: flags.images], whole.y[: flags.images])
     data = Batches(part, recipe, *scale(part))
     val = Batches(Examples(whole.x[:64], whole.y[:64]), recipe, *scale(part))
     bare(data, recipe), ours(data, val, recipe)  # warm up both
+    print(f"format: {recipe.format}")
     ratios = []
     for turn in range(flags.rounds):
         if turn % 2:  # who goes first changes, as the machine's speed may drift
