@@ -34,6 +34,17 @@ class Pair(nn.Linear):
     def forward(self, x):
         return super().forward(x.flatten(1)), x
 
+class Aux(nn.Linear):
+    def __init__(self):
+        super().__init__(784, 10)
+    def forward(self, x):
+        scores = super().forward(x.flatten(1))
+        return (scores, scores) if self.training else scores
+
+class Lazy(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.LazyLinear(10))
+
 def text():
     return "no net"
 """
@@ -59,6 +70,9 @@ def _what_the_calls_name(tmp_path):
     np.savez(tmp_path / "labels.npz", x=x, y=y / 2)
     (tmp_path / "torn.npz").write_bytes((tmp_path / "flat.npz").read_bytes()[:90])
     (tmp_path / "study.toml").write_text('tusk = "digits"')
+    (tmp_path / "types.toml").write_text('max_pairs = "x"\n[arms]\na = "logistic"\nb = "majority"')
+    (tmp_path / "arms.toml").write_text('arms = ["a=logistic"]')
+    (tmp_path / "arm.toml").write_text('[arms]\na = "logistic"\nb = 4')
     (tmp_path / "broken.toml").write_text("task = ")
     (tmp_path / "recipe.toml").write_text("[recipe]\nepoch = 3")
 
@@ -79,7 +93,7 @@ MISTAKES = {
     "train logistic --task digits:size=9": ("option of the task 'digits' called 'size'", "no option", "choose one"),
     "train logistic --task no/such": ("There is no folder 'no/such'", "one subfolder a class", "check the path"),
     "train logistic --task images": ("The task 'images' has no folder", "one subfolder a class", "--task path/to/photos"),
-    "train logistic --task images:folder=photos,size=2": ("cannot have size=2", "at least 4 pixels", "write --task"),
+    "train logistic --task images:folder=photos,size=2": ("cannot have size=2", "a size of 4 to 1024 pixels", "write --task"),
     "train logistic --task images:folder=gone": ("There is no folder", "one subfolder a class", "check the path"),
     "train logistic --task empty": ("'dog' has no PNG or JPEG", "at least one image in every", "put images into it"),
     "train logistic --task text": ("'cat' has no PNG or JPEG", "at least one image", "put images into it"),
@@ -93,13 +107,13 @@ MISTAKES = {
     "train logistic --task arrays:file=torn.npz": ("cannot be read", "an .npz file", "check the path"),
     "train logistic --task mnist --data gone": ("There is no folder 'gone'", "mnist.npz", "leave it out to download"),
     "train logistic --epocs 3": ("flag of `daiving train` called '--epocs'", "--epochs", "did you mean '--epochs'?"),
-    "train logistic --epochs many": ("cannot be read: Error parsing --epochs", "--help` lists", "correct that flag"),
+    "train logistic --epochs many": ("cannot be read: Error parsing --epochs", "--help` lists", "correct it"),
     "train logistic --epochs 0": ("The recipe's epochs is 0.0", "at least 0.01 (passes)", "to get 4.0"),
     "train logistic --lr nan": ("The recipe's lr is nan", "at least 0", "to get 0.0"),
     "train logistic --optimizer adam": ("The recipe's optimizer is 'adam'", "one of adamw, sgd", "to get adamw"),
     "train logistic --recipe dekc": ("There is no recipe called 'dekc'", "one of deck, default", "did you mean 'deck'?"),
     "train logistic --log deek": ("There is no form of log called 'deek'", "one of deck", "did you mean 'deck'?"),
-    "train": ("cannot be read: Missing", "`daiving train --help` lists", "correct that flag"),
+    "train": ("cannot be read: Missing", "`daiving train --help` lists", "correct it"),
     "train logistic more": ("does not know what to do with 'more'", "only what", "leave it out"),
     "train gone.py:Net": ("There is no file 'gone.py'", "path/to/file.py:Class", "check the path"),
     "compare a=logistic": ("needs two arms, and there is one", "two arms or more", "write for example"),
@@ -110,8 +124,8 @@ MISTAKES = {
     "compare a=logistic b=logistic:epoch=3": ("or recipe field called 'epoch'", "epochs", "did you mean 'epochs'?"),
     "compare a=logistic b=majority --metric accurcy": ("no metric called 'accurcy'", "accuracy, loss", "'accuracy'?"),
     "compare a=logistic b=majority --smallest 0.3": ("'0.3', has no unit", "pp or %", "--smallest 0.3pp"),
-    "compare a=logistic b=majority --smallest 0.3nats": ("is no difference", "pp or %", "--smallest 0.3pp"),
-    "compare a=logistic b=majority --smallest 0pp": ("is no difference", "above zero", "--smallest 0.3pp"),
+    "compare a=logistic b=majority --smallest 0.3nats": ("'0.3nats', is none", "pp or %", "--smallest 0.3pp"),
+    "compare a=logistic b=majority --smallest 0pp": ("'0pp', is none", "above zero", "--smallest 0.3pp"),
     "compare a=logistic b=majority --max-pairs 2": ("cap of 2 pairs is too small", "from 3 to 50", "to get 20"),
     "compare a=logistic b=majority --max-pairs 51": ("cap of 51 pairs is too large", "from 3 to 50", "to get 20"),
     "compare a=logistic b=majority --alpha 0.5": ("alpha of 0.5", "at most 0.1", "to get 0.05"),
@@ -127,6 +141,21 @@ MISTAKES = {
     "compare broken.toml": ("'broken.toml' cannot be read", "a TOML file", "check the path and the line"),
     "compare gone.toml": ("'gone.toml' cannot be read", "a TOML file", "check the path"),
     "compare recipe.toml": ("recipe field ('recipe.toml') called 'epoch'", "epochs", "did you mean 'epochs'?"),
+    "compare a=logistic b=majority --floor 50": ("'50', has no unit", "%", "--floor 50%"),
+    "compare a=logistic b=majority --floor 120%": ("floor of the accuracy is 120%", "less than 100%", "--floor 50%"),
+    "compare a=logistic b=majority --first-seed -1": ("The seed is -1", "from 0 to 10^12", "begin with 0"),
+    "train logistic --seed 99999999999999999999": ("The seed is 99999", "from 0 to 10^12", "begin with 0"),
+    "train logistic --batch 99999999": ("The recipe's batch is 99999999", "at most 1000000", "to get 64"),
+    "train mine.py:Raises": ("RuntimeError: my own mistake", "one score a class", "traceback in"),
+    "train mine.py:Wide": ("with shape (2, 13)", "shape (2, 10)", "num_classes"),
+    "train mine.py:Aux": ("with a tuple while it trains", "one tensor of shape (2, 10)", "num_classes"),
+    "train mine.py:Lazy": ("has lazy modules", "whole when it is made", "input size"),
+    "train logistic --task arrays": ("has no file", "an .npz file", "--task arrays:file=my.npz"),
+    "compare types.toml": ("The study's max_pairs is 'x'", "a whole number", "write max_pairs as"),
+    "compare arms.toml": ("has arms = ['a=logistic']", "a table: [arms.NAME]", "see the example"),
+    "compare arm.toml": ("The study's arm is 4", "a net as text, or a table", "write arm as"),
+    "compare =logistic b=majority": ("'=logistic' is no arm", "NAME=NET", "logistic=logistic"),
+    "compare a=logistic b=majority --lab mine.py": ("cannot be written to", "may be written", "--lab FOLDER"),
     "runs --lab gone": ("There is no lab in 'gone'", "has made", "name the right folder"),
     "show abc --lab photos": ("There is no run in the lab", "the id of a run", "run `daiving compare` first"),
     "predict abc --lab photos": ("There is no image to classify", "PNG or JPEG", "daiving predict abc image.png"),

@@ -102,7 +102,7 @@ def test_a_diverged_run_takes_its_pair_out_and_is_counted():
     assert (comparison.diverged, comparison.converged) == ((0, 1), 9)
     assert comparison.divergence_p == 1.0  # 0 of 10 and 1 of 10 tell nothing
     assert comparison.looks[-1].pairs == 9
-    assert "0 of 10 runs of a, 1 of 10 of b" in words.given_converged(comparison)
+    assert "0 of 10 runs of a, 1 of 10 of b" in words.given_converged(PLAN, comparison)
 
 
 def test_arms_that_diverge_unequally_are_told_by_fishers_test():

@@ -16,10 +16,11 @@ from studies import call, command, task, workers_of
 
 import daiving
 from daiving import files
-from daiving.api import single
+from daiving.api import planned, task_row
 from daiving.recipe import Recipe
 from daiving.study import keep
 from daiving.study.index import index
+from daiving.study.process import prepare_run
 from daiving.study.record import Lab, read_lines, result_of
 from daiving.study.worker import run
 
@@ -35,7 +36,8 @@ def text(tmp_path):
 def start(lab, text, net="nets.py:Plain:hidden=8"):
     lab = Lab(lab)
     lab.prepare()
-    return single(text, net, RECIPE, 1, lab)[0]
+    plan, _ = planned(text, {"net": net}, RECIPE, lab.root, None)
+    return prepare_run(plan, lab, plan.arms[0], 1, task_row(plan, lab, None))
 
 
 def to_the_end(folder):
@@ -233,6 +235,21 @@ def test_the_index_can_be_lost_or_damaged(tmp_path, text, what):
         assert made.execute("select count(*) from runs").fetchone() == (6,)
 
 
+@pytest.mark.parametrize("content", [b"[1]", b"{}", b'{"arm": 3}', b"{", b'{"arm": {}, "task": {}, "seed": 1e99}'])
+def test_a_run_whose_description_is_damaged_does_not_hide_the_others(tmp_path, text, content):
+    arms = ("a=logistic", "b=majority", "--task", text, "--max-pairs", 3, "--epochs", 1)
+    assert call("compare", *arms).returncode == 0
+    (tmp_path / "daiving-lab" / "lab.db").unlink()
+    path = next((tmp_path / "daiving-lab").glob("runs/*/run.json"))
+    path.write_bytes(content)
+    shown = call("runs")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("finished") == 5
+    assert call("compare", *arms).returncode == 0
+    for command_ in (("show", path.parent.name), ("export", path.parent.name)):
+        assert "Traceback" not in call(*command_).stderr
+
+
 def test_the_index_forgets_runs_whose_folders_are_gone(tmp_path, text):
     folder = to_the_end(start(tmp_path / "lab", text))
     lab = Lab(tmp_path / "lab")
@@ -249,6 +266,10 @@ def test_a_lab_that_cannot_be_written_is_said_at_once(tmp_path, text):
     assert answer.returncode == 2
     assert "cannot be written to" in answer.stderr
     assert "--lab FOLDER" in answer.stderr
+
+
+def room(folder):
+    return os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
 
 
 @pytest.fixture
@@ -287,12 +308,13 @@ def test_a_full_disk_stops_the_study_and_loses_nothing(tmp_path, text, tiny_disk
         "2",
     )
     assert call("compare", *arms, "--lab", "whole").returncode == 0
-    (tiny_disk / "filler").write_bytes(bytes(940 * 1024))
-    answer = call("compare", *arms, "--lab", tiny_disk)
-    assert answer.returncode in (1, 2)
-    assert "No space left on device" in answer.stderr
-    assert "Traceback" not in answer.stderr
-    (tiny_disk / "filler").unlink()
+    for filled in (940, 1008, 1016, 1024):  # KiB of 1024: full for the workers, and full for the driver
+        (tiny_disk / "filler").write_bytes(bytes(min(filled, room(tiny_disk) // 1024) * 1024))
+        answer = call("compare", *arms, "--lab", tiny_disk)
+        assert answer.returncode in (1, 2), filled
+        assert "No space left on device" in answer.stderr
+        assert "Traceback" not in answer.stderr
+        (tiny_disk / "filler").unlink()
     answer = call("compare", *arms, "--lab", tiny_disk)
     assert answer.returncode == 0, answer.stderr
     looks = [next((root / "studies").iterdir()) / "looks.jsonl" for root in (tmp_path / "whole", tiny_disk)]
@@ -323,8 +345,13 @@ def test_a_study_under_another_cap_says_that_its_seeds_were_looked_at(tmp_path, 
     arms = {"a": "logistic", "b": "majority"}
     recipe = daiving.Recipe(epochs=1)
     first = daiving.Study(task=text, arms=arms, recipe=recipe, max_pairs=3, lab="lab")
-    assert "has looked at some of these seeds" not in str(first.run())
+    assert "has looked at some of these pairs" not in str(first.run())
     again = daiving.Study(task=text, arms=arms, recipe=recipe, max_pairs=6, lab="lab")
-    assert f"The study {first.plan.id} (cap 3) has looked at some of these seeds" in " ".join(str(again.run()).split())
+    assert f"The study {first.plan.id} (cap 3) has looked at some of these pairs before" in " ".join(
+        str(again.run()).split()
+    )
+    assert "has looked at" not in str(first.outcome())  # it was the first, and stays it
+    swapped = daiving.Study(task=text, arms=dict(reversed(arms.items())), recipe=recipe, max_pairs=3, lab="lab")
+    assert "has looked at" in str(swapped.run())
     fresh = daiving.Study(task=text, arms=arms, recipe=recipe, max_pairs=6, first_seed=6, lab="lab")
     assert "has looked at" not in str(fresh.run())

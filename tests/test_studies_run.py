@@ -54,7 +54,7 @@ def test_a_study_stops_at_its_verdict_and_cancels_what_is_in_flight(tmp_path):
         tmp_path,
         {"blind": "majority", "linear": "nets.py:Plain"},
         max_pairs=20,
-        recipe=daiving.Recipe(epochs=6, batch=8),
+        recipe=daiving.Recipe(epochs=0.5),
     )
     events = list(asked.steps(jobs=2))
     comparison = events[-1].comparisons[0]
@@ -102,6 +102,49 @@ def test_a_mended_net_is_trained_anew_and_the_other_arm_is_not(tmp_path):
     answer = call("compare", *arms)
     assert answer.returncode == 0, answer.stderr
     assert kept.stat().st_mtime_ns == before
+
+
+def test_a_module_that_the_net_imports_is_a_part_of_what_it_is(tmp_path):
+    for folder, width in (("one", 4), ("two", 32)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper.py").write_text(f"WIDTH = {width}\n")
+        (tmp_path / folder / "net.py").write_text(
+            "import helper\nfrom torch import nn\nclass Net(nn.Sequential):\n"
+            "    def __init__(self):\n"
+            "        super().__init__(nn.Flatten(), nn.Linear(36, helper.WIDTH), nn.Linear(helper.WIDTH, 3))\n"
+        )
+    asked = study(tmp_path, {"one": "one/net.py:Net", "two": "two/net.py:Net"}, max_pairs=3)
+    reading = asked.run().reading
+    assert {name: cost["parameters"] for name, cost in reading.costs.items()} == {"one": 163, "two": 1283}
+    before = asked.plan.run_id(asked.plan.arms[0], 0)
+    (tmp_path / "one" / "helper.py").write_text("WIDTH = 5\n")
+    changed = study(tmp_path, {"one": "one/net.py:Net", "two": "two/net.py:Net"}, max_pairs=3)
+    assert changed.plan.run_id(changed.plan.arms[0], 0) != before
+
+
+def test_a_study_of_runs_that_are_all_there_still_knows_its_costs(tmp_path):
+    study(tmp_path, TWO, max_pairs=4, first_seed=0).run()
+    again = study(tmp_path, TWO, max_pairs=3)
+    assert not [event for event in again.steps() if isinstance(event, Started)]
+    assert again.outcome().reading.costs["linear"]["parameters"] == 36 * 3 + 3
+
+
+def test_a_study_can_be_shown_before_it_has_run(tmp_path):
+    outcome = study(tmp_path, TWO).outcome()
+    assert "it takes three to see a spread" in " ".join(str(outcome).split())
+    assert not (tmp_path / "lab").exists()
+
+
+def test_a_part_of_an_epoch_is_scaled_to_a_whole_one_in_what_an_epoch_costs():
+    from daiving.events import Epoch
+    from daiving.study.worker import seconds_per_epoch
+
+    def epoch(seconds, share):
+        return Epoch(1, 1, 1.0, 1.0, 0.5, seconds, share, True)
+
+    assert seconds_per_epoch([epoch(0.5, 0.25)]) == 2.0
+    assert seconds_per_epoch([epoch(3.0, 1), epoch(5.0, 1), epoch(0.1, 0.5)]) == 4.0
+    assert seconds_per_epoch([]) == 0.0
 
 
 def test_a_net_that_is_changed_while_the_study_runs_is_not_mixed_with_what_it_was(tmp_path):

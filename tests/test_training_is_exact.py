@@ -159,6 +159,58 @@ def test_the_running_mean_is_what_validation_scores(digits):
     assert all(torch.allclose(p, mean[name], atol=1e-6) for name, p in net.named_parameters())
 
 
+class Tied(nn.Module):
+    """Two layers with one weight between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.front, self.a, self.b, self.head = (
+            nn.Linear(784, 12),
+            nn.Linear(12, 12),
+            nn.Linear(12, 12),
+            nn.Linear(12, 10),
+        )
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.head(self.b(self.a(self.front(x.flatten(1)).relu()).relu()))
+
+
+def test_tied_weights_are_averaged_as_others_are(digits):
+    net, means = drawn(Tied, 0), {}
+    train, val, _ = batches(small(digits), SHORT)
+    for event in fit(net, train, val, SHORT.but(epochs=1), 0):
+        if isinstance(event, Step):
+            decay = min(SHORT.ema, event.step / (event.step + 9))
+            start = drawn(Tied, 0).a.weight.detach()
+            means = decay * (means if event.step > 1 else start) + (1 - decay) * net.a.weight.detach()
+    assert net.a.weight is net.b.weight
+    assert torch.allclose(net.a.weight, means, atol=1e-6)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_stopped_after_an_epoch_without_a_finite_validation_says_the_same_when_it_goes_on(
+    digits, tmp_path, epochs
+):
+    class Blind(nn.Linear):
+        def __init__(self):
+            super().__init__(784, 10)
+
+        def forward(self, x):
+            return super().forward(x.flatten(1)) * (1 if self.training else math.nan)
+
+    recipe, data = SHORT.but(epochs=epochs), small(digits)
+    _, whole = run(data, recipe, net=drawn(Blind, 0))
+    train, val, _ = batches(data, recipe)
+    state = State()
+    for event in keep(tmp_path, fit(drawn(Blind, 0), train, val, recipe, 0, state), state):
+        if isinstance(event, Epoch):
+            break
+    state = resume(tmp_path)
+    assert list(fit(drawn(Blind, 0), train, val, recipe, 0, state)) == [whole[-1]]
+    assert whole[-1] == Ended("diverged", 8, "the validation loss of epoch 1 is not finite")
+
+
 def test_one_cycle_goes_up_to_the_peak_and_down_to_nothing():
     recipe = Recipe(lr=0.4, warmup=0.25)
     rates = [rate(recipe, step, 1000) for step in range(1000)]

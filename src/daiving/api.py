@@ -1,5 +1,6 @@
 """A study as a person asks for it in Python: checked at once, run when told, read as text, page or dict."""
 
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,10 @@ from daiving.recipe import Recipe, named
 from daiving.show import report, terminal
 from daiving.study.execute import Progress, execute
 from daiving.study.index import index
-from daiving.study.plan import Plan, check, from_dict, make_arm, parse_difference
-from daiving.study.process import prepare_run
+from daiving.study.plan import Plan, check, check_seed, from_dict, make_arm, parse_difference, parse_level
 from daiving.study.reading import Reading, reading
-from daiving.study.record import Lab
+from daiving.study.record import DEFAULT_LAB, Lab, unwritable
 from daiving.tasks.data import Data
-
-LAB = Path("daiving-lab")  # in the folder that one works in
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class Study:
 
     `arms` maps a name to a net: text as on the command line ("mnist_inception:jump=true,lr=0.02"), or a dict with the
     key "net" and options of the net and fields of the recipe beside it. All arms are compared with the first.
-    `smallest` is the smallest difference that matters, with its unit ("0.3pp"). Everything is checked when the study is
-    made; what does not fit raises `FixableError`.
+    `smallest` is the smallest difference that matters, with its unit ("0.3pp"); a run below `floor` ("50%") counts as
+    diverged. Everything is checked when the study is made; what does not fit raises `FixableError`.
     """
 
     task: str
@@ -58,15 +56,16 @@ class Study:
     smallest: str | None = None
     alpha: float = 0.05
     first_seed: int = 0
-    floor: float | None = None
-    lab: Path | str = LAB
+    floor: str | None = None
+    lab: Path | str = DEFAULT_LAB
     data: Path | str | None = None
     plan: Plan = field(init=False)
     loaded: Data = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name, (kinds, words) in KINDS.items():
+            check_kind(name, getattr(self, name), kinds, words)
         recipe = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        smallest = parse_difference(self.smallest, self.metric)
         plan, loaded = planned(
             self.task,
             self.arms,
@@ -74,11 +73,11 @@ class Study:
             self.lab,
             self.data,
             metric=self.metric,
-            smallest=smallest,
+            smallest=parse_difference(self.smallest, self.metric),
             max_pairs=self.max_pairs,
             alpha=self.alpha,
-            first_seed=self.first_seed,
-            floor=self.floor,
+            first_seed=check_seed(self.first_seed),
+            floor=parse_level(self.floor, self.metric),
         )
         object.__setattr__(self, "plan", check(plan))
         object.__setattr__(self, "loaded", loaded)
@@ -88,12 +87,16 @@ class Study:
         lab = Lab(Path(self.lab).expanduser().resolve())
         lab.prepare()
         with lab.driving():
-            folder = lab.study(self.plan.id)
-            folder.mkdir(exist_ok=True)
-            if read_json(folder / "study.json") is None:
-                write_json(folder / "study.json", {"plan": self.plan.to_dict(), "notes": self.loaded.notes})
-            yield from execute(self.plan, lab, task_row(self.plan, lab, self.data), jobs)
-            index(lab, write=True).close()
+            try:
+                folder = lab.study(self.plan.id)
+                folder.mkdir(exist_ok=True)
+                if read_json(folder / "study.json") is None:
+                    row = {"plan": self.plan.to_dict(), "notes": self.loaded.notes, "made": time.time()}
+                    write_json(folder / "study.json", row)
+                yield from execute(self.plan, lab, task_row(self.plan, lab, self.data), jobs)
+                index(lab, write=True).close()
+            except OSError as error:  # a disk that fills up meets the driver as well as the workers
+                raise unwritable(lab.root, error) from None
 
     def run(self, jobs: int | None = None) -> Outcome:
         """Run the study until its verdict; what is finished already is not done again."""
@@ -102,25 +105,54 @@ class Study:
         return self.outcome()
 
     def outcome(self) -> Outcome:
-        """What the finished runs say now, with an up-to-date report."""
-        return outcome(Lab(Path(self.lab).expanduser().resolve()), self.plan.id)
+        """What the finished runs say now, with an up-to-date report; before `run`, that there are none."""
+        lab = Lab(Path(self.lab).expanduser().resolve())
+        return shown(reading(self.plan, lab, self.loaded.notes), lab)
 
 
 def outcome(lab: Lab, study: str) -> Outcome:
     """The outcome of a study of this lab, as far as it has come."""
-    row = read_json(lab.study(study) / "study.json")
-    found = reading(from_dict(row["plan"]), lab, tuple(row["notes"]))
+    row = read_json(lab.study(study) / "study.json") or {}
     try:
-        page = report.write(found, lab.study(study))
+        found = reading(from_dict(row["plan"]), lab, tuple(row["notes"]))
+    except (KeyError, TypeError, AttributeError):
+        raise FixableError(
+            f"The study {study} has no study.json that can be read.",
+            expected="the plan of the study, written before its first run.",
+            fix="start the same `daiving compare` again: finished runs are found by what they are.",
+        ) from None
+    return shown(found, lab)
+
+
+def shown(found: Reading, lab: Lab) -> Outcome:
+    folder = lab.study(found.plan.id)
+    try:
+        page = report.write(found, folder) if folder.is_dir() else None
     except FixableError:  # a lab that can only be read still has its verdict
         page = None
     return Outcome(found, page)
 
 
-def single(task: str, net: str, recipe: Recipe, seed: int, lab: Lab, data: Path | None = None) -> tuple[Path, Data]:
-    """The folder of one run, ready to be done, and its task's data; raises `FixableError` for what does not fit."""
-    plan, loaded = planned(task, {"run": net}, recipe, lab.root, data, max_pairs=3)
-    return prepare_run(plan, lab, plan.arms[0], seed, task_row(plan, lab, data)), loaded
+# What each field of a study may be; flags come typed, Python and TOML do not.
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "task": ((str,), "a text"),
+    "arms": ((Mapping,), "a table of names and nets"),
+    "recipe": ((str, Recipe), "a Recipe or the name of one"),
+    "metric": ((str,), "a text"),
+    "max_pairs": ((int,), "a whole number"),
+    "smallest": ((str, type(None)), "a text with a unit, like '0.3pp'"),
+    "alpha": ((float,), "a number"),
+    "floor": ((str, type(None)), "a text with a unit, like '50%'"),
+    "lab": ((str, Path), "a path"),
+    "data": ((str, Path, type(None)), "a path"),
+}
+
+
+def check_kind(name: str, value: Any, kinds: tuple[type, ...], words: str) -> None:
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise FixableError(
+            f"The study's {name} is {value!r}.", expected=f"{words}.", fix=f"write {name} as {words}, or leave it out."
+        )
 
 
 def planned(
@@ -154,8 +186,9 @@ def task_row(plan: Plan, lab: Lab, data: Path | str | None) -> dict[str, Any]:
 def arm_parts(arm: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if isinstance(arm, str):
         return split(arm)
+    check_kind("arm", arm, (Mapping,), "a net as text, or a table with the key net")
     given = dict(arm)
-    return given.pop("net", ""), given
+    return str(given.pop("net", "")), given
 
 
 def absolute(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,5 +23,5 @@ def unknown(kind: str, name: str, known: Iterable[str], *, fix: str | None = Non
     return FixableError(
         f"There is no {kind} called '{name}'.",
         expected=f"one of {', '.join(known)}." if known else f"no {kind} at all.",
-        fix=f"did you mean '{near[0]}'?" if near else fix or f"choose one of the {kind}s above.",
+        fix=f"did you mean '{near[0]}'?" if near else fix or "choose one of these.",
     )

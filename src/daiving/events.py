@@ -28,6 +28,7 @@ class Epoch:
     val_loss: float  # mean over the validation split, nats, of the averaged weights if there are any
     val_accuracy: float  # 0 to 1, likewise
     seconds: float  # wall time of the training steps alone
+    share: float  # of the training split that was shown: 1 but for the last epoch, which may be a part of one
     best: bool  # lowest validation loss so far
 
 

@@ -31,8 +31,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in `path`, or None where there is no such file or none that can be read whole."""
+    """The JSON object in `path`, a dict, or None where there is no such file or none that can be read whole."""
     try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
         return None
+    return value if isinstance(value, dict) else None

@@ -32,7 +32,7 @@ class Recipe:
     """
 
     epochs: float = opt(4.0, "passes over the training split; a fraction is a part of a pass", unit="passes", low=0.01)
-    batch: int = opt(64, "examples in one step", unit="examples", low=1)
+    batch: int = opt(64, "examples in one step", unit="examples", low=1, high=1_000_000)
     optimizer: str = opt("adamw", "rule that turns gradients into steps", among=("adamw", "sgd"))
     lr: float = opt(0.005, "learning rate; the peak of it when the schedule moves", unit="per step", low=0.0)
     momentum: float = opt(0.9, "share of the last step kept (AdamW: beta 1)", unit="share", low=0.0, high=0.9999)
@@ -91,7 +91,7 @@ def legal(f: Field) -> str:
     low, high, among = f.metadata["low"], f.metadata["high"], f.metadata["among"]
     if among:
         return "one of " + ", ".join(map(str, among))
-    return f"at least {low:g}" + (f" and at most {high:g}" if high is not None else "")
+    return f"at least {low:g}" + (f" and at most {high:.12g}" if high is not None else "")
 
 
 def checked(f: Field, kind: type, value: Any) -> Any:

@@ -57,8 +57,13 @@ def fit(
     if state.history:
         net.load_state_dict(state.net)
         restore(optimizer, weights, state.optimizer)
-    names = {id(p): name for name, p in net.named_parameters()}
-    mean = [like(state.mean.get(names[id(p)], p.detach()), p.detach()) for p in weights] if recipe.ema else []
+    if state.history and not state.best:
+        yield not_finite(state)  # it was stopped between its last epoch and saying so
+        return
+    names: dict[int, list[str]] = {}  # tied weights have several, and all of them must get the mean
+    for name, p in net.named_parameters(remove_duplicate=False):
+        names.setdefault(id(p), []).append(name)
+    mean = [like(state.mean.get(names[id(p)][0], p.detach()), p.detach()) for p in weights] if recipe.ema else []
     per_epoch = math.ceil(len(train) / recipe.batch)
     total = max(1, round(recipe.epochs * per_epoch))
 
@@ -94,7 +99,7 @@ def fit(
             paused += time.perf_counter() - asked  # the consumer's time is not the net's
         seconds = time.perf_counter() - began - paused
 
-        state.mean = {names[id(p)]: m for p, m in zip(weights, mean, strict=True)} if mean else {}
+        state.mean = {name: m for p, m in zip(weights, mean, strict=True) for name in names[id(p)]} if mean else {}
         live = {name: value.clone() for name, value in net.state_dict().items()}
         net.load_state_dict(live | state.mean)
         score = evaluate(net, val)
@@ -103,11 +108,12 @@ def fit(
             state.best = live | {name: m.clone() for name, m in state.mean.items()}
         net.load_state_dict(live)
         state.net, state.optimizer = live, optimizer.state_dict()["state"]
-        done = Epoch(epoch, state.step, loss_sum / seen, score.loss, score.accuracy, seconds, best)
+        share = seen / len(train)
+        done = Epoch(epoch, state.step, loss_sum / seen, score.loss, score.accuracy, seconds, share, best)
         state.history.append(done)
         yield done
         if not state.best:
-            yield Ended("diverged", state.step, f"the validation loss of epoch {epoch} is not finite")
+            yield not_finite(state)
             return
     net.load_state_dict(state.best)
     yield Ended("finished", state.step)
@@ -131,6 +137,10 @@ def evaluate(net: nn.Module, split: Batches) -> Score:
         right.append(logits.argmax(dim=1) == y)
     net.train(training)
     return Score(loss / len(split), torch.cat(right))
+
+
+def not_finite(state: State) -> Ended:
+    return Ended("diverged", state.step, f"the validation loss of epoch {len(state.history)} is not finite")
 
 
 def lay_out(net: nn.Module, form: torch.memory_format) -> None:

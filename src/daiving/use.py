@@ -57,16 +57,16 @@ def trained(folder: Path) -> Trained:
             expected="a finished run: only that has weights to use.",
             fix="start the command that made it again; it goes on where it stopped.",
         )
-    about: dict[str, Any] = read_json(folder / "run.json") or {}
-    arm, found = arm_from(about["arm"]), read_tensors(folder / "model.safetensors")
-    if found is None or source_hash(arm.net) != arm.source:
-        lost = "its model.safetensors is missing or cut short" if found is None else f"{arm.net} was changed since"
-        raise FixableError(
-            f"The net of the run {folder.name} cannot be rebuilt: {lost}.",
-            expected="the weights and the code of the run as they were when it was trained.",
-            fix="bring the file back, or delete the run's folder and train it again.",
-        )
-    data = about["data"]
+    about: Any = read_json(folder / "run.json")
+    found = read_tensors(folder / "model.safetensors")
+    if found is None:
+        raise lost(folder, "its model.safetensors is missing or cut short")
+    try:
+        arm, data = arm_from(about["arm"]), about["data"]
+    except (KeyError, TypeError, AttributeError):
+        raise lost(folder, "its run.json is missing or damaged") from None
+    if source_hash(arm.net) != arm.source:
+        raise lost(folder, f"{arm.net} was changed since")
     net = make_net(arm, data["shape"], len(data["classes"]), about["seed"])
     net.load_state_dict(found[0])
     net.eval()
@@ -80,6 +80,14 @@ def trained(folder: Path) -> Trained:
         data["deviation"],
         crop,
         data["dtype"] == "uint8",
+    )
+
+
+def lost(folder: Path, what: str) -> FixableError:
+    return FixableError(
+        f"The net of the run {folder.name} cannot be rebuilt: {what}.",
+        expected="the weights and the code of the run as they were when it was trained.",
+        fix="bring the file back, or delete the run's folder and train it again.",
     )
 
 
@@ -104,12 +112,13 @@ def read_image(path: Path, model: Trained, *, invert: bool) -> np.ndarray:
 
 
 def export_safetensors(model: Trained, out: Path) -> float:
-    """Weights by name, with the classes and the net's name as metadata; returns the largest difference read back."""
+    """Weights by name, with the classes and the net's name as metadata; read back and equal, so it returns 0."""
     about = {"net": model.arm.label, "classes": "\n".join(model.classes)}
     write_tensors(out, model.net.state_dict(), about)
     back = read_tensors(out)
     assert back is not None
-    return max((t - back[0][name]).abs().max().item() for name, t in model.net.state_dict().items())
+    assert all(torch.equal(t, back[0][name]) for name, t in model.net.state_dict().items())
+    return 0.0
 
 
 def export_onnx(model: Trained, out: Path) -> float:
@@ -131,15 +140,22 @@ def export_onnx(model: Trained, out: Path) -> float:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that no net here needs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own insides
-        program = torch.onnx.export(
-            model.net,
-            (example,),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                model.net,
+                (example,),
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                dynamo=True,
+                verbose=False,
+            )
+        except Exception as error:  # of its many kinds: some nets cannot be written down
+            raise FixableError(
+                f"This net cannot be written as ONNX: {str(error).strip().splitlines()[0]}.",
+                expected="a net whose computation does not depend on the values of its input.",
+                fix="export to safetensors instead.",
+            ) from None
     assert program is not None
     packed = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(packed, providers=["CPUExecutionProvider"])

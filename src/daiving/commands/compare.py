@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional
 
-from daiving.api import LAB, Study
+from daiving.api import KINDS, Study, check_kind
 from daiving.commands.flags import arg, parse, recipe_name, recipe_of, with_recipe
 from daiving.errors import FixableError, unknown
-from daiving.recipe import FIELDS
+from daiving.recipe import FIELDS, named
 from daiving.show.terminal import watch
+from daiving.study.record import DEFAULT_LAB
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Compare:
     max_pairs: Annotated[int, arg("cap on pairs, 3 to 50")] = 20
     alpha: Annotated[float, arg("chance of a false verdict, shared by all comparisons: at most 0.1")] = 0.05
     first_seed: Annotated[int, arg("the seeds are this and the following")] = 0
-    floor: Annotated[float | None, arg("a run whose metric is worse counts as diverged")] = None
+    floor: Annotated[str | None, arg("a run whose metric is worse counts as diverged: 50%, 2nats")] = None
     jobs: Annotated[int | None, arg("runs at once; as many as there are cores")] = None
-    lab: Annotated[Path, arg("folder in which everything is kept")] = LAB
+    lab: Annotated[Path, arg("folder in which everything is kept")] = DEFAULT_LAB
     data: Annotated[Path | None, arg("folder in which your data sets lie")] = None
     recipe: Annotated[str, arg("a recipe of `daiving recipes`; the flags below change it")] = "default"
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     table = written.pop("recipe", {})
     chosen = recipe_name(arguments, table.pop("name", "default") if isinstance(table, dict) else table)
     flags = with_recipe(Compare, chosen)
-    arms = written.pop("arms", {})
+    arms = dict(written.pop("arms", {}))
     default = flags(**written, recipe=chosen, **(table if isinstance(table, dict) else {}))
     given = parse(flags, [word for word in arguments if word != file], "compare", default=default)
     for name, net in map(arm, given.arms):
@@ -73,13 +74,13 @@ def arm(word: str) -> tuple[str, str]:
         raise FixableError(
             f"'{word}' is no arm.",
             expected="NAME=NET, for example plain=mnist_inception, or one TOML file.",
-            fix=f"give it a name: {Path(word.partition(':')[0]).stem or 'plain'}={word or 'mnist_inception'}.",
+            fix=f"give it a name: {Path(word.strip('=').partition(':')[0]).stem or 'plain'}={word.strip('=')}.",
         )
     return name, net
 
 
 def check_jobs(jobs: int | None) -> None:
-    if jobs is not None and jobs < 1:
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise FixableError(
             f"--jobs is {jobs}.", expected="at least 1 run at once.", fix="leave it out to use every core."
         )
@@ -95,6 +96,13 @@ def read_toml(path: Path) -> dict[str, Any]:
             expected="a TOML file with the flags by name, [recipe] and one [arms.NAME] for each arm.",
             fix="check the path and the line; the README has an example.",
         ) from None
+    for key in ("arms", "recipe"):
+        if not isinstance(written.get(key, {}), dict) and not (key == "recipe" and isinstance(written[key], str)):
+            raise FixableError(
+                f"The study file '{path}' has {key} = {written[key]!r}.",
+                expected=f"a table: [{'arms.NAME' if key == 'arms' else 'recipe'}].",
+                fix="see the example in the README.",
+            )
     known = [*STUDY_KEYS, "jobs", "recipe", "arms"]
     for key in written:
         if key not in known:
@@ -103,4 +111,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     for key in recipe if isinstance(recipe, Mapping) else ():
         if key != "name" and key not in FIELDS:
             raise unknown(f"recipe field ('{path}')", key, FIELDS)
-    return {key: Path(value) if key in ("lab", "data") else value for key, value in written.items()}
+    for key, value in written.items():
+        if key in KINDS and key != "recipe":
+            check_kind(key, value, *KINDS[key])
+    if isinstance(recipe, dict):  # for the error that says which field and which values are legal
+        named(recipe.get("name", "default")).but(**{k: v for k, v in recipe.items() if k != "name"})
+    return {k: Path(v) if k in ("lab", "data") and isinstance(v, str) else v for k, v in written.items()}

@@ -58,7 +58,7 @@ def complaint(said: str, command: str) -> FixableError:
     return FixableError(
         f"The flags of `daiving {command}` cannot be read: {what.rstrip('.')}.",
         expected=f"what `daiving {command} --help` lists, each flag with one value.",
-        fix="correct that flag; leaving it out gives its default.",
+        fix="correct it; a flag that is left out has its default.",
     )
 
 

@@ -14,9 +14,8 @@ from daiving.commands.flags import arg, parse
 from daiving.errors import FixableError
 from daiving.files import read_json
 from daiving.study.index import index
-from daiving.study.record import Lab, read_lines, result_of, status_of
+from daiving.study.record import DEFAULT_LAB, Lab, read_lines, result_of, status_of
 
-DEFAULT_LAB = Path("daiving-lab")
 SHORT = 8  # characters of an id that are printed; any beginning that is unique will do
 
 
@@ -71,12 +70,6 @@ def show(arguments: Sequence[str]) -> None:
 def show_study(lab: Lab, folder: Path) -> None:
     from daiving.api import outcome
 
-    if read_json(folder / "study.json") is None:
-        raise FixableError(
-            f"The study {folder.name} has no study.json that can be read.",
-            expected="the plan of the study, written before its first run.",
-            fix="start the same `daiving compare` again: finished runs are found by what they are.",
-        )
     found = outcome(lab, folder.name)
     print(found)
     print(f"\nReport: {os.path.relpath(found.report) if found.report else 'not written, for the lab is read-only'}")
@@ -85,7 +78,10 @@ def show_study(lab: Lab, folder: Path) -> None:
 def show_run(folder: Path) -> None:
     about: dict[str, Any] = read_json(folder / "run.json") or {}
     result = result_of(folder)
-    arm = about.get("arm", {})
+    if not all(isinstance(about.get(key), dict) for key in ("arm", "task")):
+        print(f"run {folder.name}: its run.json cannot be read")
+        about |= {"arm": {}, "task": {}}
+    arm = about["arm"]
     print(
         f"run {folder.name}: {arm.get('net', '?')} on {about.get('task', {}).get('name', '?')}, "
         f"seed {about.get('seed')}"

@@ -1,20 +1,24 @@
 """daiving train: one network, one seed, stored like every run of a study."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional
 
-from daiving.api import LAB, single
+from daiving.api import planned, task_row
 from daiving.commands.flags import arg, parse, recipe_name, recipe_of, with_recipe
 from daiving.errors import unknown
-from daiving.events import Event
+from daiving.events import Event, from_dict
 from daiving.show.log import LOGS
 from daiving.study.index import index
-from daiving.study.record import FINISHED, Lab, result_of
+from daiving.study.plan import Plan, check_seed
+from daiving.study.probe import cost_of
+from daiving.study.process import RunFailed, failure, listen, prepare_run, spawn
+from daiving.study.record import DEFAULT_LAB, FINISHED, Lab, result_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Train:
     task: Annotated[str, arg("a task of `daiving tasks`, or a folder of images")] = "digits"
     seed: Annotated[int, arg("fixes weights, order, augmentation and dropout")] = 0
     log: Annotated[str, arg("what is printed: plain (a line an epoch), deck (the lecture's lines), none")] = "plain"
-    lab: Annotated[Path, arg("folder in which everything is kept")] = LAB
+    lab: Annotated[Path, arg("folder in which everything is kept")] = DEFAULT_LAB
     data: Annotated[Path | None, arg("folder in which your data sets lie")] = None
     recipe: Annotated[str, arg("a recipe of `daiving recipes`; the flags below change it")] = "default"
 
@@ -43,13 +47,17 @@ def main(arguments: Sequence[str]) -> int:
     lab = Lab(flags.lab.expanduser().resolve())
     lab.prepare()
     with lab.driving():
-        folder, data = single(flags.task, flags.net, recipe_of(flags), flags.seed, lab, flags.data)
+        plan, data = planned(flags.task, {"net": flags.net}, recipe_of(flags), lab.root, flags.data)
+        folder = prepare_run(plan, lab, plan.arms[0], check_seed(flags.seed), task_row(plan, lab, flags.data))
         for note in data.notes:
             print(f"Note: {note}")
         if result_of(folder):
             print("This run is finished; nothing is left to do.")
-        for line in LOGS[flags.log](run_here(folder), data):
-            print(line, flush=True)
+        else:
+            cost_of(plan.arms[0], task_row(plan, lab, flags.data), folder)
+            with closing(follow(plan, folder, flags.seed)) as events:
+                for line in LOGS[flags.log](events, data):
+                    print(line, flush=True)
         index(lab, write=True).close()
     result = result_of(folder)
     assert result is not None
@@ -70,11 +78,22 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if result.status == FINISHED else 1
 
 
-def run_here(folder: Path) -> Iterator[Event]:
-    """The run in this process, on one thread as in a study, so that both give the same weights."""
-    import torch  # two seconds, which a mistake in the flags should not cost
-
-    from daiving.study.worker import run
-
-    torch.set_num_threads(1)
-    yield from run(folder)
+def follow(plan: Plan, folder: Path, seed: int) -> Generator[Event, None, None]:
+    """The events of a run in a worker of its own, as in a study; raises `RunFailed` when it cannot be done."""
+    worker = spawn(["every step", str(folder)], folder, plan.arms[0], seed)
+    try:
+        over = False
+        while not over:
+            listen([worker])
+            over = worker.over()
+            for message in worker.hear():
+                if "event" in message:
+                    yield from_dict(message)
+                else:
+                    worker.last_words = message
+    finally:
+        worker.stop()
+    if "error" in worker.last_words:
+        raise RunFailed(**worker.last_words["error"])
+    if result_of(folder) is None:
+        raise failure(worker)

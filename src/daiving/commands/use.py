@@ -8,8 +8,9 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from daiving.commands.flags import arg, parse
-from daiving.commands.lab import DEFAULT_LAB, existing
+from daiving.commands.lab import existing
 from daiving.errors import FixableError, unknown
+from daiving.study.record import DEFAULT_LAB
 
 TOP = 3  # classes printed for an image
 BRIGHT = 0.6  # mean brightness from which an image is not what a net for bright strokes on black has seen
@@ -65,10 +66,10 @@ def export(arguments: Sequence[str]) -> None:
         raise unknown("export format", flags.to, ("safetensors", "onnx"))
     folder = existing(flags.lab).find(flags.run, "run")
     out = flags.out or Path(f"{folder.name}.{flags.to}")
-    if not out.parent.is_dir():
+    if not out.parent.is_dir() or out.is_dir():
         raise FixableError(
-            f"There is no folder '{out.parent}' to write into.",
-            expected="a folder that is there.",
+            f"'{out}' is a folder." if out.is_dir() else f"There is no folder '{out.parent}' to write into.",
+            expected="the name of a file, in a folder that is there.",
             fix="make it first, or choose another --out.",
         )
     from daiving.use import export_onnx, export_safetensors, trained

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from daiving.errors import FixableError, unknown
 from daiving.nets import NETS
@@ -48,6 +49,12 @@ def build(name: str, *, seed: int | None = None, **options: Any) -> nn.Module:
                 f"What '{name}' makes is a {type(net).__name__}.",
                 expected="an nn.Module, or a function that returns one.",
                 fix="name a class that derives from torch.nn.Module; num_classes and in_channels are filled in.",
+            )
+        if any(is_lazy(t) for t in (*net.parameters(), *net.buffers())):
+            raise FixableError(
+                f"The net '{name}' has lazy modules, whose shapes are not known before their first input.",
+                expected="a net that is whole when it is made, so that its weights can be drawn from the seed.",
+                fix="give each layer its input size; in_channels and image_size are filled in where you ask for them.",
             )
         return net
 

@@ -39,7 +39,7 @@ def verdict_text(reading: Reading) -> str:
         console.print(words.verdict_word(comparison).upper(), markup=False)
         for sentence in (
             words.verdict_sentence(plan, comparison),
-            words.given_converged(comparison),
+            words.given_converged(plan, comparison),
             words.robust_sentence(plan, comparison),
             words.images_sentence(comparison),
             words.seconds_sentence(comparison),

@@ -92,6 +92,12 @@ def verdict_sentence(plan: Plan, comparison: Comparison) -> str:
         case v if v == ALIKE:
             small = difference(plan.smallest or 0, plan.metric, sign=False)
             return f"No difference that matters between {other} and {first}: less than {small} ({seen}; {range_})."
+        case v if v == UNDECIDED and comparison.looks[-1].sd == 0:
+            return (
+                f"Cannot tell {other} from {first}: each of {n} pairs gave "
+                f"{difference(mean(comparison, plan), plan.metric)}, and without a spread between "
+                f"pairs no interval can be had (more test examples give one)."
+            )
         case v if v == UNDECIDED:
             return f"Cannot tell {other} from {first} after {n} pairs: {seen} ({range_})."
     return f"Not decided yet: {seen} so far ({range_})."
@@ -109,16 +115,23 @@ def how_large(plan: Plan, comparison: Comparison) -> str:
     return f",{side} {difference(plan.smallest, plan.metric, sign=False)}" if side else ""
 
 
-def given_converged(comparison: Comparison) -> str:
+def given_converged(plan: Plan, comparison: Comparison) -> str:
     """What is said of diverged runs; empty where there are none."""
     a, b = comparison.diverged
     if comparison.divergence_p is None:
         return ""
-    n = len(comparison.pairs)
+    n, bad = len(comparison.pairs), diverged_word(plan)
     return (
-        f"Diverged: {a} of {n} runs of {comparison.first}, {b} of {n} of {comparison.other} "
+        f"{bad}: {a} of {n} runs of {comparison.first}, {b} of {n} of {comparison.other} "
         f"(Fisher's exact test p = {comparison.divergence_p:.2g}). The verdict is for pairs in which both converged."
     )
+
+
+def diverged_word(plan: Plan) -> str:
+    if plan.floor is None:
+        return "Diverged"
+    side = "below" if METRICS[plan.metric].sign > 0 else "above"
+    return f"Diverged, or {side} the floor of {level(plan.floor, plan.metric)}"
 
 
 def settle(plan: Plan, comparison: Comparison) -> str:
@@ -129,6 +142,8 @@ def settle(plan: Plan, comparison: Comparison) -> str:
         return "Start the same command again: it goes on where it stopped."
     for name, diverged in zip((comparison.first, comparison.other), comparison.diverged, strict=True):
         if comparison.verdict == TOO_FEW and diverged == len(comparison.pairs):
+            if plan.floor is not None:
+                return f"Another recipe or floor: no run of {name} converged and kept to the floor."
             return f"Nothing: that {name} diverges with every seed is the finding. A smaller lr may help it."
     if comparison.verdict == TOO_FEW:
         return "A recipe under which both arms converge (a smaller lr, or more clipping), or a larger cap on pairs."

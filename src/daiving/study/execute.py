@@ -7,11 +7,11 @@ from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from daiving.errors import FixableError
 from daiving.events import Event, from_dict
 from daiving.files import read_json, write_json
 from daiving.study.plan import Arm, Plan
-from daiving.study.process import RunFailed, Worker, failure, listen, spawn, start
+from daiving.study.probe import cost_of
+from daiving.study.process import RunFailed, Worker, failure, listen, start
 from daiving.study.reading import Comparison, collect, compare, wanted
 from daiving.study.record import Lab, Result, read_lines, result_of
 
@@ -62,11 +62,9 @@ def execute(plan: Plan, lab: Lab, task: dict[str, Any], jobs: int | None = None)
     are stopped too, and keep their finished epochs. Raises `RunFailed` when a run cannot be done.
     """
     results = collect(plan, lab)
+    write_costs(plan, lab, task)
     yield Looked(store_looks(plan, lab, results))
     todo = wanted(plan, results)
-    if not todo:
-        return
-    write_costs(plan, lab, task)
     jobs = jobs or cores()
     workers: list[Worker] = []
     tries: Counter[str] = Counter()
@@ -120,42 +118,17 @@ def ahead(todo: list[tuple[Arm, int]], jobs: int) -> list[tuple[Arm, int]]:
 
 
 def write_costs(plan: Plan, lab: Lab, task: dict[str, Any]) -> None:
-    """Build each arm's net once, in a process of its own, and store what it costs.
-
-    Raises `FixableError` for a net that cannot be built or does not fit the task, before any time is spent on runs.
-    """
+    """Build each arm's net once and store what it costs; see `cost_of` for what it raises."""
     folder = lab.study(plan.id)
-    if read_json(folder / "costs.json"):
-        return
-    request = folder / "probe.json"
-    write_json(request, {"task": task, "arms": [asdict(arm) for arm in plan.arms]})
-    worker = spawn(["probe", str(request)], folder)
-    try:
-        answer: dict[str, Any] = {}
-        while not worker.over():
-            listen([worker])
-            answer = next(worker.hear(), answer)
-        answer = next(worker.hear(), answer)
-    finally:
-        worker.stop()
-    if "error" in answer:
-        raise FixableError(**answer["error"])
-    if "costs" not in answer:
-        said = answer.get("failed", {}).get("message", f"its process ended with {worker.process.exitcode}")
-        raise FixableError(
-            f"A net of this study cannot be built and run once: {said}.",
-            expected="nets that take a batch of this task's images and answer with one score a class.",
-            fix=f"read the traceback in {folder / 'log.txt'} and mend the net; no run was started.",
-        )
-    request.unlink()
-    write_json(folder / "costs.json", answer["costs"])
+    if not read_json(folder / "costs.json"):
+        write_json(folder / "costs.json", {arm.name: cost_of(arm, task, folder) for arm in plan.arms})
 
 
 def store_looks(plan: Plan, lab: Lab, results: dict[tuple[str, int], Result]) -> tuple[Comparison, ...]:
     """The comparisons as they are now; looks that were not stored yet are appended to the study's `looks.jsonl`."""
     compared = compare(plan, results)
     path = lab.study(plan.id) / "looks.jsonl"
-    stored = {(row["other"], row["pairs"]) for row in read_lines(path)[0]}
+    stored = {(row.get("other"), row.get("pairs")) for row in read_lines(path)[0]}
     rows = [{"first": c.first, "other": c.other, **asdict(look)} for c in compared for look in c.looks]
     if new := [row for row in rows if (row["other"], row["pairs"]) not in stored]:
         with path.open("a") as file:

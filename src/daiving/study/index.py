@@ -5,10 +5,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from daiving.errors import FixableError
 from daiving.files import read_json
 from daiving.study.plan import arm_from
 from daiving.study.record import Lab, result_of, status_of
 
+# A row that some other version or a damage has made so that it cannot be read: the lab's other rows can.
+UNREADABLE = (KeyError, TypeError, AttributeError, OverflowError, FixableError)
 SCHEMA = """
 create table if not exists runs (
     id text primary key, changed integer, net text, task text, seed integer, epochs real, status text,
@@ -53,16 +56,18 @@ def refresh(db: sqlite3.Connection, lab: Lab) -> None:
     for id, folder in folders.items():
         changed = last_change(folder)
         if known.get(id) != changed and (about := read_json(folder / "run.json")):
-            db.execute(f"insert or replace into runs values ({','.join('?' * 10)})", row_of(folder, about, changed))
+            with suppress(*UNREADABLE):
+                db.execute(f"insert or replace into runs values ({','.join('?' * 10)})", row_of(folder, about, changed))
     known_studies = {id for (id,) in db.execute("select id from studies")}
     studies = {path.name: path for path in children(lab.root / "studies")}
     db.executemany("delete from studies where id = ?", [(id,) for id in known_studies - studies.keys()])
     for id in studies.keys() - known_studies:
         if row := read_json(studies[id] / "study.json"):
-            plan = row["plan"]
-            arms = ", ".join(arm["name"] for arm in plan["arms"])
-            values = (id, plan["task"], arms, plan["metric"], plan["max_pairs"])
-            db.execute("insert or replace into studies values (?, ?, ?, ?, ?)", values)
+            with suppress(*UNREADABLE):
+                plan = row["plan"]
+                arms = ", ".join(arm["name"] for arm in plan["arms"])
+                values = (id, plan["task"], arms, plan["metric"], plan["max_pairs"])
+                db.execute("insert or replace into studies values (?, ?, ?, ?, ?)", values)
     db.commit()
 
 

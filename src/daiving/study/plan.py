@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -188,26 +189,56 @@ def check(plan: Plan) -> Plan:
     return plan
 
 
+def check_seed(seed: Any) -> int:
+    """A seed, or the `FixableError` that says which there are."""
+    if type(seed) is not int or not 0 <= seed <= 10**12:
+        raise FixableError(
+            f"The seed is {seed!r}.", expected="a whole number from 0 to 10^12.", fix="leave it out to begin with 0."
+        )
+    return seed
+
+
 def parse_difference(text: str | None, metric: str) -> float | None:
     """`"0.3pp"` as 0.003: a difference with its unit, as the metric is stored; None stays None.
 
     Raises `FixableError` for a difference without a unit, or one that is not above zero.
     """
+    about = known_metric(metric)
+    return measure(text, "smallest difference that matters", "smallest", f"0.3{next(iter(about.units))}", about.units)
+
+
+def parse_level(text: str | None, metric: str) -> float | None:
+    """`"50%"` as 0.5: a value of the metric itself, with its unit; None stays None."""
+    about = known_metric(metric)
+    units = {unit: size for unit, size in about.units.items() if unit != "pp"}
+    level = measure(text, f"floor of the {metric}", "floor", f"50{next(iter(units))}", units)
+    if level is not None and about.scale == 100 and level >= 1:
+        raise FixableError(
+            f"The floor of the accuracy is {text}.", expected="less than 100%.", fix="write for example --floor 50%."
+        )
+    return level
+
+
+def known_metric(metric: str) -> Metric:
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
+    return METRICS[metric]
+
+
+def measure(text: str | None, what: str, flag: str, example: str, units: Mapping[str, float]) -> float | None:
+    """A number above zero with one of the units, as the metric is stored."""
     if text is None:
         return None
-    units = METRICS[metric].units
     found = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(\S*)\s*", str(text))
     try:
-        size = float(found[1]) if found else float("nan")
+        size = float(found[1]) if found else math.nan
     except ValueError:
-        size = float("nan")
-    if not found or found[2] not in units or not 0 < size < float("inf"):
-        what = "has no unit" if found and not found[2] and size > 0 else "is no difference"
+        size = math.nan
+    if not found or found[2] not in units or not 0 < size < math.inf:
+        wrong = "has no unit" if found and not found[2] and size > 0 else "is none"
         raise FixableError(
-            f"The smallest difference that matters, '{text}', {what}.",
-            expected=f"a number above zero with its unit, {' or '.join(units)}, for the metric {metric}.",
-            fix=f"write for example --smallest 0.3{next(iter(units))}.",
+            f"The {what}, '{text}', {wrong}.",
+            expected=f"a number above zero with its unit, {' or '.join(units)}.",
+            fix=f"write for example --{flag} {example}.",
         )
     return size * units[found[2]]

@@ -4,18 +4,18 @@ Looks are taken at the contiguous prefix in seed order, never at whichever pairs
 diverging runs finish late, and to look at the quick ones first would be to choose.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from daiving.errors import FixableError
 from daiving.files import read_json
 from daiving.study.images import SeedsAndImages, fisher, mcnemar, seeds_and_images
 from daiving.study.plan import METRICS, Arm, Plan, from_dict
 from daiving.study.record import DIVERGED, Lab, Result, read_lines, result_of
-from daiving.study.verdict import ALIKE, TOO_FEW, UNDECIDED, Look, looks, pairs_for
+from daiving.study.verdict import ALIKE, TOO_FEW, UNDECIDED, Look, looks, pairs_for, pairs_for_alike
 
 Results = Mapping[tuple[str, int], Result]  # (arm's name, seed) -> a run that is over
 
@@ -224,7 +224,7 @@ def pairs_needed(plan: Plan, comparison: Comparison) -> int | None:
     look = comparison.looks[-1]
     sizes = [pairs_for(look.mean, look.sd, comparison.alpha)]
     if plan.smallest is not None:
-        sizes.append(pairs_for(plan.smallest - abs(look.mean), look.sd, comparison.alpha))
+        sizes.append(pairs_for_alike(plan.smallest - abs(look.mean), look.sd, comparison.alpha))
     sizes = [size for size in sizes if size is not None]
     return min(sizes, default=None)
 
@@ -246,19 +246,26 @@ def reading(plan: Plan, lab: Lab, notes: tuple[str, ...] = ()) -> Reading:
 
 
 def looked_at_before(plan: Plan, lab: Lab) -> list[str]:
-    """A note for each other study in the lab that read the same differences under another cap or level."""
+    """A note for each study of the lab that was made before this one and looked at some of the same pairs of runs."""
     notes = []
-    choices = ("max_pairs", "alpha", "smallest", "floor", "first_seed")
-
-    def same(row: dict) -> bool:
-        mine = json.loads(json.dumps(plan.to_dict()))
-        return all(row.get(key) == value for key, value in mine.items() if key not in choices)
-
+    mine, made = pairs_of(plan), (read_json(lab.study(plan.id) / "study.json") or {}).get("made", math.inf)
     for path in sorted((lab.root / "studies").glob("*/study.json")):
-        row = (read_json(path) or {}).get("plan", {})
-        if path.parent.name != plan.id and same(row) and set(from_dict(row).seeds) & set(plan.seeds):
+        row = read_json(path) or {}
+        if path.parent.name == plan.id or not row.get("made", math.inf) < made:
+            continue
+        try:
+            earlier = from_dict(row["plan"])
+        except (KeyError, TypeError, FixableError):  # of another version, or damaged: its runs cannot be told
+            continue
+        if mine & pairs_of(earlier):
             notes.append(
-                f"The study {path.parent.name} (cap {row['max_pairs']}) has looked at some of these seeds too. Only "
-                f"one study of the same differences keeps its error rate: after a look, take fresh seeds (first_seed)."
+                f"The study {path.parent.name} (cap {earlier.max_pairs}) has looked at some of these pairs before. "
+                f"Only one study of the same pairs keeps its error rate: after a look, take fresh seeds (first_seed)."
             )
     return notes
+
+
+def pairs_of(plan: Plan) -> set[frozenset[str]]:
+    """The ids of the two runs of every pair that the plan may look at."""
+    first, *others = plan.arms
+    return {frozenset((plan.run_id(first, seed), plan.run_id(arm, seed))) for arm in others for seed in plan.seeds}

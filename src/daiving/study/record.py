@@ -25,10 +25,13 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from daiving.errors import FixableError, unknown
+from daiving.errors import FixableError
 from daiving.files import read_json
 
 FINISHED, DIVERGED, FAILED, UNFINISHED = "finished", "diverged", "failed", "unfinished"
+
+
+DEFAULT_LAB = Path("daiving-lab")  # in the folder that one works in
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,11 @@ class Lab:
                 expected=f"the id of a {kind} that was started in this lab.",
                 fix="run `daiving compare` first, or name the right lab with --lab.",
             )
-        raise unknown(kind, prefix, ids[:20], fix="`daiving runs` lists them all.")
+        raise FixableError(
+            f"No {kind} in this lab has an id that begins with '{prefix}'.",
+            expected=f"the beginning of an id of the {len(ids)} that are there.",
+            fix="`daiving runs` lists them all.",
+        )
 
 
 def unwritable(root: Path, error: OSError) -> FixableError:
@@ -136,7 +143,7 @@ class Result:
 
 def result_of(folder: Path) -> Result | None:
     """The result of a run's folder, or None while there is none that can be believed."""
-    row = read_json(folder / "result.json")
+    row: dict[str, Any] | None = read_json(folder / "result.json")
     try:
         return Result(folder=folder, **row) if row else None
     except TypeError:

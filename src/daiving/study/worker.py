@@ -28,7 +28,7 @@ from torch import nn
 
 import daiving
 from daiving.errors import FixableError
-from daiving.events import Ended, Event, Step, to_dict
+from daiving.events import Ended, Epoch, Event, Step, to_dict
 from daiving.files import read_json, write_atomic, write_json
 from daiving.look import cost
 from daiving.nets.build import build
@@ -89,7 +89,7 @@ def run(folder: Path) -> Iterator[Event]:
         finish(folder, net, ended, evaluate(net, test) if ended.reason == "finished" else None, state.history)
 
 
-def finish(folder: Path, net: nn.Module, ended: Ended, score: Score | None, history: list) -> None:
+def finish(folder: Path, net: nn.Module, ended: Ended, score: Score | None, history: list[Epoch]) -> None:
     """Weights and answers first, the result last: a run with a result has the rest as well."""
     if score:
         write_tensors(folder / "model.safetensors", net.state_dict(), {"made by": f"daiving {daiving.__version__}"})
@@ -104,11 +104,17 @@ def finish(folder: Path, net: nn.Module, ended: Ended, score: Score | None, hist
             "metrics": {"accuracy": score.accuracy, "loss": score.loss} if score else {},
             "examples": len(score.right) if score else 0,
             "history": [asdict(epoch) for epoch in history],
-            "seconds_per_epoch": statistics.median(epoch.seconds for epoch in history) if history else 0.0,
+            "seconds_per_epoch": seconds_per_epoch(history),
             "peak_memory": peak_memory(),
         },
     )
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def seconds_per_epoch(history: list[Epoch]) -> float:
+    """Median over whole epochs; where there is none, a part of one scaled up to a whole. 0 without any."""
+    whole = [epoch.seconds for epoch in history if epoch.share == 1]
+    return statistics.median(whole or [epoch.seconds / epoch.share for epoch in history] or [0.0])
 
 
 def task_data(task: dict[str, Any]) -> Data:
@@ -121,28 +127,29 @@ def make_net(arm: Arm, shape: Sequence[int], classes: int, seed: int) -> nn.Modu
     return build(arm.net, seed=seed, **arm.options, **facts)
 
 
-def probe(task: dict[str, Any], arms: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """The cost of each arm, and the proof that its net can be built and answers in the right shape.
+def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
+    """What an arm's net costs, and the proof that it can be built and answers in the right shape.
 
     Raises `FixableError` for a net that does not fit the task.
     """
-    data = task_data(task)
-    costs = {}
-    for row in arms:
-        arm = arm_from(row)
-        net = make_net(arm, data.shape, len(data.classes), seed=0)
-        if not any(p.requires_grad for p in net.parameters()):
-            raise misfit(arm, "has no parameter that can be trained", "at least one")
-        net.eval()
+    data, tried = task_data(task), arm_from(arm)
+    scale(data.train)  # which raises where there is nothing to learn from
+    net = make_net(tried, data.shape, len(data.classes), seed=0)
+    if not any(p.requires_grad for p in net.parameters()):
+        raise misfit(tried, "has no parameter that can be trained", "at least one")
+    found = cost(net, data.shape)
+    wanted = (2, len(data.classes))
+    for mode in (False, True):  # some nets answer otherwise while they train
+        net.train(mode)
         with torch.no_grad():
             answer = net(torch.zeros(2, *data.shape))
-        wanted = (2, len(data.classes))
         if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
             is_tensor = isinstance(answer, torch.Tensor)
             got = f"shape {tuple(answer.shape)}" if is_tensor else f"a {type(answer).__name__}"
-            raise misfit(arm, f"answers two images with {got}", f"shape {wanted}: a score for each of the classes")
-        costs[arm.name] = asdict(cost(net, data.shape))
-    return costs
+            when = " while it trains" if mode else ""
+            expected = f"one tensor of shape {wanted}: a score for each of the classes"
+            raise misfit(tried, f"answers two images with {got}{when}", expected)
+    return asdict(found)
 
 
 def misfit(arm: Arm, what: str, expected: str) -> FixableError:
@@ -183,7 +190,10 @@ def peak_memory() -> float:
 
 
 def work(job: Sequence[str], log: str, messages: Connection) -> int:
-    """Do a job, ("run", folder) or ("probe", request file), and tell the driver; returns the exit code."""
+    """Do a job and tell the driver; returns the exit code.
+
+    A job is ("run", folder), ("every step", folder) for a run that tells of each of its steps, or ("probe", request).
+    """
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -198,11 +208,11 @@ def work(job: Sequence[str], log: str, messages: Connection) -> int:
     kind, path = job
     try:
         if kind == "probe":
-            tell({"costs": probe(**json.loads(Path(path).read_text()))})
+            tell({"cost": probe(**json.loads(Path(path).read_text()))})
             return 0
-        last = 0.0
+        quiet, last = 0.0 if kind == "every step" else QUIET, 0.0
         for event in run(Path(path)):
-            if not isinstance(event, Step) or time.monotonic() - last > QUIET:
+            if not isinstance(event, Step) or time.monotonic() - last > quiet:
                 tell(to_dict(event))
                 last = time.monotonic()
         return 0

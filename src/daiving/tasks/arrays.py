@@ -17,6 +17,12 @@ def load(*, file: str, split_seed: int, data_dir: Path | None = None, cache_dir:
     With `x` and `y` alone, a tenth of each class is held out for val and a tenth for test.
     Raises `FixableError` for a file that cannot be learnt from, NaN included.
     """
+    if not file:
+        raise FixableError(
+            "The task 'arrays' has no file.",
+            expected="an .npz file with images x and labels y.",
+            fix="write --task arrays:file=my.npz.",
+        )
     path = Path(file).expanduser()
     found = read(path)
     if {"x", "y"} <= found.keys():

@@ -40,7 +40,7 @@ class Data:
 
 def pack(train: Examples, val: Examples, test: Examples, classes: tuple[str, ...], notes: tuple[str, ...] = ()) -> Data:
     """`Data` with its fingerprint; raises `FixableError` where a split is empty or not what it says."""
-    digest = hashlib.blake2b("\n".join(classes).encode(), digest_size=16)
+    digest = hashlib.blake2b("\n".join(classes).encode(errors="surrogateescape"), digest_size=16)
     for name, part in (("train", train), ("val", val), ("test", test)):
         if not len(part):
             raise FixableError(

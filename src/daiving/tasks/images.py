@@ -10,6 +10,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from daiving.tasks.data import Data, Examples, held_out, pack
 
 ENDINGS = {".png", ".jpg", ".jpeg"}
 SPLITS = ("train", "val", "test")
+LARGEST = 1024  # pixels; every image of the folder is held in memory at this size
 NAMED = 5  # files that a note names before it only counts
 Picture = tuple[Path, Image.Image]
 
@@ -50,10 +52,10 @@ def load(
     Decoded images are kept in `cache_dir` under a hash of all file names, sizes and dates, so that the next
     run does not decode them again. Raises `FixableError` for a folder that cannot be learnt from.
     """
-    if not folder or size < 4:
+    if not folder or not 4 <= size <= LARGEST:
         raise FixableError(
             "The task 'images' has no folder." if not folder else f"The task 'images' cannot have size={size}.",
-            expected="a folder with one subfolder a class, and a size of at least 4 pixels.",
+            expected=f"a folder with one subfolder a class, and a size of 4 to {LARGEST} pixels.",
             fix="write --task images:folder=path/to/photos, or --task path/to/photos.",
         )
     root = Path(folder).expanduser().resolve()
@@ -64,8 +66,9 @@ def load(
         return data
     data = decode(root, listed, size=size, channels=channels, crop=fit == "crop", seed=split_seed)
     if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(kept, lambda file: save(file, data))
+        with suppress(OSError):  # a convenience; whether the lab can be written is said elsewhere
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(kept, lambda file: save(file, data))
     return data
 
 
@@ -130,8 +133,12 @@ def listing_hash(root: Path, listed: Listed, choices: str) -> str:
     for name, paths in listed.files.items():
         for path in paths:
             stat = path.stat()
-            digest.update(f"{name}\0{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    digest.update("\n".join(listed.skipped).encode())
+            digest.update(
+                f"{name}\0{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(
+                    errors="surrogateescape"
+                )
+            )
+    digest.update("\n".join(listed.skipped).encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -149,9 +156,10 @@ def decode(root: Path, listed: Listed, *, size: int, channels: int, crop: bool, 
     else:
         train, val, test = (parts[name] for name in SPLITS)
     for i, label in enumerate(listed.classes):
-        if not (train.y == i).any():
+        lacking = [name for name, part in zip(SPLITS, (train, val, test), strict=True) if not (part.y == i).any()]
+        if lacking:
             raise FixableError(
-                f"The class '{label}' has too few images: none is left to train on.",
+                f"The class '{label}' has too few images that can be read: none is left for {' and '.join(lacking)}.",
                 expected="at least three images in every class, one each for train, val and test.",
                 fix="add images to it, or remove the folder.",
             )

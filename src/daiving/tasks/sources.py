@@ -1,6 +1,7 @@
 """Find a file, check it, and only then download it: look locally, verify, rename into place."""
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -45,14 +46,16 @@ def fetch(name: str, digest: str, homes: Sequence[str], folder: Path) -> Path:
     for home in homes:
         try:
             receive(home + name, part)
-        except (OSError, urllib.error.URLError) as error:
-            reasons.append(f"{home}: {error}")
+            if md5(part) == digest:
+                os.replace(part, path)
+                return path
+        except (OSError, http.client.HTTPException) as error:
+            if path.exists() and md5(path) == digest:  # another process was quicker
+                return path
+            reasons.append(f"{home}: {error or type(error).__name__}")
             continue
-        if md5(part) == digest:
-            os.replace(part, path)
-            return path
         # The next try must start from nothing: what is here can never become the right file.
-        part.unlink()
+        part.unlink(missing_ok=True)
         reasons.append(f"{home}: what came has another md5 than {digest}, so it was thrown away")
     raise FixableError(
         f"{name} could not be downloaded ({'; '.join(reasons)}).",
