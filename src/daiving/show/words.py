@@ -167,7 +167,7 @@ def seconds_sentence(comparison: Comparison) -> str:
         return ""
     return (
         f"An epoch of {comparison.other} takes {ratio.mean:.2f} times as long as one of {comparison.first} "
-        f"({confidence(comparison)} interval {ratio.low:.2f} to {ratio.high:.2f}, {ratio.pairs} pairs, same machine)."
+        f"({confidence(comparison)} interval {ratio.low:.2f} to {ratio.high:.2f}, {ratio.pairs} pairs)."
     )
 
 

@@ -233,14 +233,21 @@ def reading(plan: Plan, lab: Lab, notes: tuple[str, ...] = ()) -> Reading:
     """A study as its files have it."""
     results = collect(plan, lab)
     environment: dict[str, object] = {}
+    places: set[str] = set()  # machines and versions that the runs were made on
     warnings = [*notes, *looked_at_before(plan, lab)]
     for (arm, seed), result in results.items():
-        environment = environment or (read_json(result.folder / "run.json") or {}).get("environment", {})
+        found = (read_json(result.folder / "run.json") or {}).get("environment", {})
+        environment = environment or found
+        places.add(", ".join(f"{key} {found.get(key, '?')}" for key in ("processor", "torch", "daiving")))
         if damaged := read_lines(result.folder / "events.jsonl")[1]:
             warnings.append(
                 f"events.jsonl of the run of '{arm}' with seed {seed} ({result.id}) has {len(damaged)} damaged "
                 f"line(s), the first is line {damaged[0]}: left out. The verdict does not use that file."
             )
+    if len(places) > 1:
+        warnings.append(
+            f"The runs were made in {len(places)} places, so their times differ for that: {'; '.join(sorted(places))}."
+        )
     costs = read_json(lab.study(plan.id) / "costs.json") or {}
     return Reading(plan, results, compare(plan, results), costs, environment, tuple(warnings))
 
