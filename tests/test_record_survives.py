@@ -115,16 +115,16 @@ def test_a_run_cut_off_again_and_again_still_arrives(tmp_path, text):
 @posix
 def test_driver_and_workers_killed_at_random_moments_give_the_same_verdict(tmp_path):
     text, chance = task(tmp_path), random.Random(20)
-    arms = ("linear=nets.py:Plain:pause=0.03", "wide=nets.py:Plain:pause=0.03,hidden=16")
+    arms = ("linear=nets.py:Plain:pause=0.05", "wide=nets.py:Plain:pause=0.05,hidden=16")
     rest = (*arms, "--task", text, "--max-pairs", "4", "--epochs", "4")
     assert call("compare", *rest, "--lab", "whole").returncode == 0
     (whole,) = (tmp_path / "whole" / "studies").iterdir()
     kills = 0
-    while kills < 12:
+    while kills < 8:
         driver = subprocess.Popen(command("compare", *rest, "--lab", "cut"), stdout=-3, stderr=-3)
         while not (victims := workers_of(driver.pid)) and driver.poll() is None:
             time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, 0.8))
+        time.sleep(chance.uniform(0.0, 0.5))
         if driver.poll() is not None:
             break
         victims = workers_of(driver.pid) or victims

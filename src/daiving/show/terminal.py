@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from statistics import median
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -90,7 +90,7 @@ def watch(progress: Generator[Progress, None, None], plan: Plan, data: Data) -> 
         return
     with (
         closing(progress),
-        Live(console=console, refresh_per_second=8, transient=True, get_renderable=board.table) as live,
+        Live(console=console, refresh_per_second=8, transient=True, get_renderable=board.display) as live,
     ):
         for event in progress:
             for line in board.take(event):
@@ -146,7 +146,8 @@ class Board:
             lines.append(line)
         return lines
 
-    def table(self) -> Table:
+    def display(self) -> Group:
+        """The runs at work, a row each, and how far the study is."""
         table = Table.grid(padding=(0, 2))
         for run, started in self.running.items():
             told = self.latest.get(run)
@@ -155,8 +156,9 @@ class Board:
         open_ = [c for c in self.comparisons if not c.verdict]
         if open_:
             done = min(len(c.pairs) for c in open_)
-            table.add_row("", f"{done} of at most {self.plan.max_pairs} pairs; Ctrl-C stops, and nothing is lost")
-        return table
+            said = f"{done} of at most {self.plan.max_pairs} pairs done. Ctrl-C stops, and nothing is lost."
+            return Group(table, Text(said, style="dim"))
+        return Group(table)
 
 
 def progress_of(told: Step | Epoch | None, epochs: float, examples: int) -> tuple[str, str]:
