@@ -17,7 +17,7 @@ from daiving.show.log import LOGS
 from daiving.study.index import index
 from daiving.study.plan import Plan, check_seed
 from daiving.study.probe import cost_of
-from daiving.study.process import RunFailed, failure, listen, prepare_run, spawn
+from daiving.study.process import RunFailed, failure, heard, prepare_run, spawn
 from daiving.study.record import DEFAULT_LAB, FINISHED, Lab, result_of
 
 
@@ -81,18 +81,12 @@ def main(arguments: Sequence[str]) -> int:
 def follow(plan: Plan, folder: Path, seed: int) -> Generator[Event, None, None]:
     """The events of a run in a worker of its own, as in a study; raises `RunFailed` when it cannot be done."""
     worker = spawn(["every step", str(folder)], folder, plan.arms[0], seed)
-    try:
-        over = False
-        while not over:
-            listen([worker])
-            over = worker.over()
-            for message in worker.hear():
-                if "event" in message:
-                    yield from_dict(message)
-                else:
-                    worker.last_words = message
-    finally:
-        worker.stop()
+    with closing(heard(worker)) as messages:
+        for message in messages:
+            if "event" in message:
+                yield from_dict(message)
+            else:
+                worker.last_words = message
     if "error" in worker.last_words:
         raise RunFailed(**worker.last_words["error"])
     if result_of(folder) is None:

@@ -7,7 +7,7 @@ from typing import Any
 from daiving.errors import FixableError
 from daiving.files import write_json
 from daiving.study.plan import Arm
-from daiving.study.process import listen, spawn
+from daiving.study.process import heard, spawn
 
 
 def cost_of(arm: Arm, task: dict[str, Any], folder: Path) -> dict[str, int]:
@@ -21,14 +21,9 @@ def cost_of(arm: Arm, task: dict[str, Any], folder: Path) -> dict[str, int]:
     worker = spawn(["probe", str(request)], folder)
     answer: dict[str, Any] = {}
     try:
-        over = False
-        while not over:
-            listen([worker])
-            over = worker.over()
-            for message in worker.hear():
-                answer = message
+        for message in heard(worker):
+            answer = message
     finally:
-        worker.stop()
         request.unlink(missing_ok=True)
     if "error" in answer:
         raise FixableError(**answer["error"])

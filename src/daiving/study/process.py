@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -113,6 +113,18 @@ def listen(workers: Sequence[Worker]) -> list[Worker]:
     """Wait until one of them has something to say or is over; those that have."""
     ready = wait([handle for worker in workers for handle in (worker.messages, worker.process.sentinel)])
     return [worker for worker in workers if worker.messages in ready or worker.process.sentinel in ready]
+
+
+def heard(worker: Worker) -> Generator[dict[str, Any], None, None]:
+    """All that one worker says, until it is over; when the listener leaves before, the worker is stopped."""
+    try:
+        over = False
+        while not over:
+            listen([worker])
+            over = worker.over()  # asked before listening: what it said last must not be missed
+            yield from worker.hear()
+    finally:
+        worker.stop()
 
 
 def start(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any]) -> Worker:
