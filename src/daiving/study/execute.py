@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from daiving.events import Event, from_dict
-from daiving.files import read_json, write_json
+from daiving.files import read_json, write_atomic, write_json
 from daiving.study.plan import Arm, Plan
 from daiving.study.probe import cost_of
 from daiving.study.process import RunFailed, Worker, failure, listen, start
@@ -110,8 +110,6 @@ def execute(plan: Plan, lab: Lab, task: dict[str, Any], jobs: int | None = None)
 
 def ahead(todo: list[tuple[Arm, int]], jobs: int) -> list[tuple[Arm, int]]:
     """What may be started now: a few pairs beyond the first unfinished one, since a verdict may come any time."""
-    if not todo:
-        return []
     arms = len({arm.name for arm, _ in todo})
     horizon = todo[0][1] + -(-jobs // arms)
     return [(arm, seed) for arm, seed in todo if seed <= horizon]
@@ -125,12 +123,13 @@ def write_costs(plan: Plan, lab: Lab, task: dict[str, Any]) -> None:
 
 
 def store_looks(plan: Plan, lab: Lab, results: dict[tuple[str, int], Result]) -> tuple[Comparison, ...]:
-    """The comparisons as they are now; looks that were not stored yet are appended to the study's `looks.jsonl`."""
+    """The comparisons as they are now. When there is a look that the study's `looks.jsonl` has not, the file is written
+    anew, as a whole: a line that a crash cut short must not swallow the next one."""
     compared = compare(plan, results)
     path = lab.study(plan.id) / "looks.jsonl"
     stored = {(row.get("other"), row.get("pairs")) for row in read_lines(path)[0]}
     rows = [{"first": c.first, "other": c.other, **asdict(look)} for c in compared for look in c.looks]
-    if new := [row for row in rows if (row["other"], row["pairs"]) not in stored]:
-        with path.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in new)
+    if any((row["other"], row["pairs"]) not in stored for row in rows):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        write_atomic(path, lambda file: file.write(text.encode()))
     return compared
