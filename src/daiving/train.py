@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daiving.events import Ended, Epoch, Event, Step
+from daiving.nets.layers import Scores
 from daiving.recipe import Recipe
 from daiving.seeds import stream_seed
 from daiving.tasks.batches import Batches, layout
@@ -121,8 +122,14 @@ def fit(
 
 def loss_of(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16, enabled=recipe.format == "bfloat16"):
-        logits = net(x)
-    return F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+        answer = net(x)
+    if not isinstance(answer, Scores):
+        return F.cross_entropy(answer.float(), y, label_smoothing=recipe.label_smoothing)
+    main, *aux = (
+        F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+        for logits in (answer.logits, *answer.aux)
+    )
+    return main + answer.weight * sum(aux)
 
 
 @torch.inference_mode()

@@ -11,10 +11,9 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from daiving.errors import FixableError, unknown
-from daiving.nets import NETS
+from daiving.nets import NETS, settled
 from daiving.nets.draw import drawn
 from daiving.nets.user import is_user_net, user_file
-from daiving.options import settle
 
 TASK_FACTS = ("in_channels", "num_classes", "image_size")  # handed to a net that asks for them
 
@@ -36,9 +35,7 @@ def build(name: str, *, seed: int | None = None, **options: Any) -> nn.Module:
                 raise unknown(f"option of {name}", key, accepted)
         given = options
     else:
-        if name not in NETS:
-            raise unknown("net", name, NETS, fix="see `daiving nets`, or name your own: path/to/file.py:Class.")
-        given = settle("net", name, options, NETS[name].options)
+        given = settled(name, options) | dict(NETS[name].fixed)
         module, function = NETS[name].where.split(":")
         target = getattr(importlib.import_module(module), function)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from daiving.errors import FixableError, unknown
-from daiving.nets import NETS
+from daiving.nets import NETS, settled
 from daiving.nets.user import is_user_net, source_hash, user_file
-from daiving.options import joined, literal, settle
+from daiving.options import joined, literal
 from daiving.recipe import FIELDS, Recipe
 from daiving.study.verdict import ALPHAS, CAPS
 from daiving.tasks import PATHS
@@ -146,12 +146,7 @@ def make_arm(name: str, net: str, given: Mapping[str, Any], recipe: Recipe, fact
         file, attribute = user_file(net)
         settled = {key: literal(value) for key, value in options.items()}
         return Arm(name, f"{file}:{attribute}", settled, recipe, source_hash(net))
-    if net not in NETS:
-        raise unknown("net", net, NETS, fix="see `daiving nets`, or name your own: path/to/file.py:Class.")
-    for key in options:
-        if key not in NETS[net].options:
-            raise unknown(f"option of '{net}' or recipe field", key, [*NETS[net].options, *FIELDS])
-    return Arm(name, net, settle("net", net, options, NETS[net].options), recipe)
+    return Arm(name, net, settled(net, options, also=FIELDS), recipe)
 
 
 def check(plan: Plan) -> Plan:

@@ -32,6 +32,7 @@ from daiving.events import Ended, Epoch, Event, Step, to_dict
 from daiving.files import read_json, write_atomic, write_json
 from daiving.look import cost
 from daiving.nets.build import build
+from daiving.nets.layers import Scores
 from daiving.nets.user import source_hash
 from daiving.study.keep import keep, resume, write_tensors
 from daiving.study.plan import Arm, arm_from
@@ -143,6 +144,8 @@ def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
         net.train(mode)
         with torch.no_grad():
             answer = net(torch.zeros(2, *data.shape))
+        if isinstance(answer, Scores):  # of auxiliary heads, which `fit` understands
+            answer = answer.logits
         if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
             is_tensor = isinstance(answer, torch.Tensor)
             got = f"shape {tuple(answer.shape)}" if is_tensor else f"a {type(answer).__name__}"
