@@ -20,7 +20,15 @@ from torch.utils._pytree import tree_leaves
 from daiving.seeds import stream_seed
 
 
-class Trace(TorchDispatchMode):
+class LightMode(TorchDispatchMode):
+    """A mode that does not ask for torch's compiler, whose import alone takes a second."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Trace(LightMode):
     """Follows random numbers to the tensors that they end up in, through copies and arithmetic."""
 
     def __init__(self) -> None:
@@ -57,7 +65,7 @@ class Trace(TorchDispatchMode):
         return names
 
 
-class Redraw(TorchDispatchMode):
+class Redraw(LightMode):
     """Seeds the generator anew before each draw, from (seed, where the draw ends up)."""
 
     def __init__(self, seed: int, names: list[str]) -> None:

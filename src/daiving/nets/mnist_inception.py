@@ -15,11 +15,11 @@ Where we leave the deck: nowhere by default. `module="naive"` is the deck's figu
 same four branches without the 1x1 convolutions in front, the last one a bare pool that passes its input on.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
+from daiving.nets.layers import Add, Concat, Fork
 
 
 class InceptionReduced(nn.Module):
@@ -42,6 +42,7 @@ class InceptionReduced(nn.Module):
         self.pool = nn.AvgPool2d(3, stride=1, padding=1)
         self.branch_pool = nn.Conv2d(c_in, 24, 1)
         self.act = activation
+        self.concat = Concat()
         self.c_out = 16 + 24 + 24 + 24
 
     def forward(self, x: Float[Tensor, "n c_in h w"]) -> Float[Tensor, "n 88 h w"]:
@@ -50,7 +51,16 @@ class InceptionReduced(nn.Module):
         three = self.act(self.branch3x3dbl_2(self.act(self.branch3x3dbl_1(x))))
         three = self.act(self.branch3x3dbl_3(three))
         pool = self.act(self.branch_pool(self.pool(x)))
-        return torch.cat([one, five, three, pool], dim=1)
+        return self.concat([one, five, three, pool])
+
+    def wiring(self) -> list[str | Fork]:
+        arms = {
+            "1x1": ["branch1x1"],
+            "5x5": ["branch5x5_1", "branch5x5_2"],
+            "3x3": ["branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"],
+            "pool": ["pool", "branch_pool"],
+        }
+        return [Fork("branches", arms, "concat")]
 
 
 class InceptionNaive(nn.Module):
@@ -70,13 +80,23 @@ class InceptionNaive(nn.Module):
         self.branch3x3dbl_3 = nn.Conv2d(24, 24, 3, padding=1)
         self.pool = nn.AvgPool2d(3, stride=1, padding=1)
         self.act = activation
+        self.concat = Concat()
         self.c_out = 16 + 24 + 24 + c_in
 
     def forward(self, x: Float[Tensor, "n c_in h w"]) -> Float[Tensor, "n c_out h w"]:
         one = self.act(self.branch1x1(x))
         five = self.act(self.branch5x5_2(x))
         three = self.act(self.branch3x3dbl_3(self.act(self.branch3x3dbl_2(x))))
-        return torch.cat([one, five, three, self.pool(x)], dim=1)
+        return self.concat([one, five, three, self.pool(x)])
+
+    def wiring(self) -> list[str | Fork]:
+        arms = {
+            "1x1": ["branch1x1"],
+            "5x5": ["branch5x5_2"],
+            "3x3": ["branch3x3dbl_2", "branch3x3dbl_3"],
+            "pool": ["pool"],
+        }
+        return [Fork("branches", arms, "concat")]
 
 
 MODULES = {"reduced": InceptionReduced, "naive": InceptionNaive}
@@ -109,6 +129,7 @@ class MnistInception(nn.Module):
         self.conv2 = nn.Conv2d(self.incept1.c_out, 20, 5)
         self.incept2 = MODULES[module](20, act)
         self.conv3 = nn.Conv2d(self.incept1.c_out, self.incept2.c_out, 9) if jump else None
+        self.add = Add() if jump else None
         self.mp = nn.MaxPool2d(2)
         self.fc = nn.Linear(self.incept2.c_out * last**2, num_classes)
 
@@ -116,8 +137,16 @@ class MnistInception(nn.Module):
         x = self.incept1(self.mp(self.conv1(x)).relu())
         jump = self.conv3(x) if self.conv3 is not None else None
         x = self.incept2(self.mp(self.conv2(x)).relu())
-        x = x if jump is None else x + jump
+        if self.add is not None:
+            x = self.add(x, jump)
         return self.fc(x.flatten(1))
+
+    def wiring(self) -> list[str | Fork]:
+        """`mp`, which runs twice, stands where it first does."""
+        if self.conv3 is None:
+            return ["conv1", "mp", "incept1", "conv2", "incept2", "fc"]
+        jump = Fork("residual", {"body": ["conv2", "incept2"], "shortcut": ["conv3"]}, "add")
+        return ["conv1", "mp", "incept1", jump, "fc"]
 
 
 def check_size(image_size: int, last: int, jump_misfits: bool) -> None:

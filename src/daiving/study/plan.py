@@ -145,7 +145,7 @@ def make_arm(name: str, net: str, given: Mapping[str, Any], recipe: Recipe, fact
     if is_user_net(net):
         file, attribute = user_file(net)
         settled = {key: literal(value) for key, value in options.items()}
-        return Arm(name, f"{file}:{attribute}", settled, recipe, source_hash(net))
+        return Arm(name, f"{file}:{attribute}", read, recipe, source_hash(net))
     return Arm(name, net, settled(net, options, also=FIELDS), recipe)
 
 

@@ -1,0 +1,206 @@
+"""A net as its stages: which parts are a row of a table or a box of a picture, and how they are named there."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from daiving.nodes import Node
+
+FORKS = ("branches", "residual", "dense")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Equal neighbours, mostly just one, and what hangs at their side in training."""
+
+    nodes: tuple[Node, ...]
+    aux: tuple[Node, ...] = ()
+
+    @property
+    def node(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def title(self) -> str:
+        first, last = title(self.node), title(self.nodes[-1])
+        return first if len(self.nodes) == 1 else f"{first if first == last else f'{first} … {last}'}  x {len(self.nodes)}"
+
+
+def stages(node: Node, opened: Collection[str] = ()) -> list[Stage]:
+    """The parts of a node, equal neighbours folded; none is folded that is opened, or has an opened part."""
+    parts = node.children if node.kind == "chain" and node.children else (node,)
+    hanging = [one for part in parts if part.aux and not node.aux for one in unpacked(part)]
+    found: list[Stage] = []
+    for part in parts:
+        if part.aux and not node.aux:
+            continue
+        last = found[-1] if found else None
+        if last and same(last.node, part) and not is_open(last.node, opened) and not is_open(part, opened):
+            found[-1] = Stage((*last.nodes, part))
+        else:
+            found.append(Stage((part,)))
+    for aux in hanging:
+        at = behind(aux, found)
+        found[at] = Stage(found[at].nodes, (*found[at].aux, aux))
+    return found
+
+
+def unpacked(aux: Node) -> Sequence[Node]:
+    return aux.children if aux.type in ("ModuleDict", "ModuleList") else (aux,)
+
+
+def behind(aux: Node, found: Sequence[Stage]) -> int:
+    """The stage that an auxiliary head reads: that of its name, or the first of its shape, or the last."""
+    for i, stage in enumerate(found):
+        if last_name(stage.nodes[-1]) == last_name(aux):
+            return i
+    return next((i for i, stage in enumerate(found) if stage.nodes[-1].given == aux.taken), len(found) - 1)
+
+
+def same(a: Node, b: Node) -> bool:
+    return fingerprint(a) == fingerprint(b)
+
+
+def fingerprint(node: Node) -> tuple:
+    label = node.label if node.role != "block" else ""
+    return (
+        (label, node.kind, node.role, node.type, node.given, node.parameters, node.macs, node.saved, node.aux),
+        tuple(fingerprint(child) for child in node.children),
+    )
+
+
+def find(net: Node, name: str) -> Node | None:
+    """The module of that name; the end of the name is enough: "3a" for "body.3a"."""
+    return next((node for node in net.walk() if named(node, name)), None)
+
+
+def named(node: Node, name: str) -> bool:
+    return bool(node.type) and (node.name == name or node.name.endswith(f".{name}"))
+
+
+def is_open(node: Node, opened: Collection[str]) -> bool:
+    """Whether it, or something in it, is to be opened."""
+    return any(named(one, name) for name in opened for one in node.walk())
+
+
+def is_path(node: Node) -> bool:
+    """A fork that is no module of its own."""
+    return node.kind in FORKS and not node.type
+
+
+def holds_blocks(node: Node) -> bool:
+    """A stage in the papers' sense: several modules that are blocks themselves, one after the other."""
+    return node.kind == "chain" and any(part.role == "block" and part.type for part in node.children)
+
+
+def arms_and_join(node: Node) -> tuple[tuple[Node, ...], Node | None]:
+    last = node.children[-1]
+    joins = last.kind == "leaf" and last.role in ("concat", "add") and len(node.children) > 1
+    return (node.children[:-1], last) if joins else (node.children, None)
+
+
+def last_name(node: Node) -> str:
+    return node.name.rpartition(".")[2]
+
+
+def title(node: Node) -> str:
+    """What stands in its box: what a leaf does, and the name of anything larger."""
+    return node.label
+
+
+def what(node: Node) -> str:
+    """What a block is made of, in words: "4 branches"."""
+    if node.role != "block":
+        return node.label
+    if node.kind == "chain":
+        forks = [part for part in node.children if is_path(part)]
+        if len(forks) == 1:
+            return what(forks[0])
+        blocks = [part for part in node.children if part.role == "block"]
+        count, word = (len(blocks), "block") if holds_blocks(node) else (len(node.children), "part")
+        return f"{count} {word}{'s' * (count != 1)}"
+    arms, _ = arms_and_join(node)
+    if node.kind == "residual":
+        return "residual" if any(arm.role == "identity" for arm in arms) else "residual, projected"
+    return f"{len(arms)} branches" if node.kind == "branches" else f"dense, {len(arms)} layers"
+
+
+def shape(sizes: Iterable[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def short(count: float) -> str:
+    """A large number in short: `6.02 M`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:#.3g}".rstrip(".") + f" {letter}"
+    return f"{count}"
+
+
+def mib(count: float) -> str:
+    return f"{count / 2**20:.2f}"
+
+
+def cost(node: Node) -> str:
+    return f"{short(node.parameters)} parameters · {short(node.macs)} MACs"
+
+
+def about(node: Node) -> str:
+    """All that is known of it, in a sentence."""
+    kind = f" ({node.type})" if node.type else ""
+    return (
+        f"{node.name or title(node)}{kind}: {what(node)}; {shape(node.taken)} to {shape(node.given)}; "
+        f"{node.parameters:,} parameters, {node.macs:,} MACs, {mib(node.saved)} MiB kept for the backward pass"
+        f"{'; in training only' if node.aux else ''}"
+    )
+
+
+Lane = tuple[Stage, int]  # a stage, and the arm of a fork around it that it stands on
+
+
+def in_lanes(node: Node) -> list[Lane]:
+    """The stages of a net in one row; a fork that is no module is unrolled, each of its arms on a lane."""
+    out: list[Lane] = []
+    for stage in stages(node):
+        if not is_path(stage.node):
+            out.append((stage, 0))
+            continue
+        arms, join = arms_and_join(stage.node)
+        for lane, arm in enumerate(arms):
+            parts = stages(arm) if not arm.type else [Stage((arm,))]
+            out += [(part, lane) for part in parts]
+        if join:
+            out.append((Stage((join,)), 0))
+    return out
+
+
+def aligned(a: Sequence[Lane], b: Sequence[Lane]) -> list[tuple[Lane | None, Lane | None]]:
+    """Rows of two nets side by side, what does the same on one row; None where there is nothing opposite."""
+
+    def key(at: Lane) -> tuple:
+        node = at[0].node
+        return node.label, node.kind, node.role, at[1]
+
+    rows: list[tuple[Lane | None, Lane | None]] = []
+    for _, i1, i2, j1, j2 in SequenceMatcher(None, [key(x) for x in a], [key(x) for x in b], False).get_opcodes():
+        left, right = list(a[i1:i2]), list(b[j1:j2])
+        while left or right:
+            # The next two of one kind stand opposite; what lies before them stands alone.
+            i, j = next(
+                ((i, j) for i, x in enumerate(left) for j, y in enumerate(right) if key(x)[1:] == key(y)[1:]),
+                (len(left), len(right)),
+            )
+            rows += [(x, None) for x in left[:i]] + [(None, y) for y in right[:j]]
+            if i < len(left):
+                rows.append((left[i], right[j]))
+            left, right = left[i + 1 :], right[j + 1 :]
+    return rows
+
+
+def difference(a: Lane | None, b: Lane | None) -> str:
+    """"same", "differs" or "only" (in one of the two)."""
+    if a is None or b is None:
+        return "only"
+    one, other = a[0], b[0]
+    equal = same(one.node, other.node) and len(one.nodes) == len(other.nodes) and one.node.label == other.node.label
+    return "same" if equal and one.node.taken == other.node.taken else "differs"
