@@ -10,9 +10,9 @@ Where this leaves the paper
     The widths of the table are built as printed, and they do not add up. 4c and 4d list "avg + 128" behind their pools,
     which makes 608 channels; the table prints 576, and therefore 1024 behind 4e where 1056 arrive. `pool_4cd=96` is the
     other reading: all printed sizes, another width. Neither has the "13.6 million" parameters of section 4.2.
-    The appendix says in one sentence that conv1 was a separable convolution of multiplier 8; the table has a plain 7x7,
-    which is the default here and in the usual counts (2.03 G multiply-adds, the "2.0 B" often quoted);
-    `stem="separable"` builds the sentence.
+    The table's conv1 is a 7x7; the last sentence of the appendix says that theirs was separable, with multiplier 8.
+    The default is the table's, whose 2.03 G multiply-adds are the 2.0 billion that the authors' next paper counts for
+    this net (1512.00567, Table 3); `stem="separable"` builds the sentence, and has 1.95 G.
     The paper is silent about initialisation (ours: He's), about the epsilon of batch norm (1e-3, as the authors used
     later), and about the border of average pools (padding is not counted, as in the authors' framework). Section 4.2.1
     takes dropout out, so there is none. Its table shows no auxiliary heads, so there are none.

@@ -4,27 +4,32 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from daiving.errors import FixableError, unknown
-from daiving.nets import NETS, settled
+from daiving.nets import NETS
 from daiving.nets.draw import drawn
+from daiving.nets.settled import settled
 from daiving.nets.user import is_user_net, user_file
 
 TASK_FACTS = ("in_channels", "num_classes", "image_size")  # handed to a net that asks for them
 
 
-def build(name: str, *, seed: int | None = None, **options: Any) -> nn.Module:
+def build(name: str, *, seed: int | None = None, weights: Path | str | None = None, **options: Any) -> nn.Module:
     """The net of that name, with its options and with `in_channels`, `num_classes` and `image_size`.
 
-    `name` is from `daiving nets`, or `path/to/file.py:Class` (or a function there). With a seed, each tensor is drawn
-    from (seed, its name), as in a study; without, from torch's running stream.
-    Raises `FixableError` for an unknown net or option.
+    `name` is from `daiving nets`, or `path/to/file.py:Class` (or a function there). `preset` chooses another library's
+    form of a net of the table ("torchvision", "timm", …); options beside it change single things. With a seed, each
+    tensor is drawn from (seed, its name), as in a study; without, from torch's running stream. `weights` is a file of
+    tensors, in the names of the preset's library; without a preset, in our own, as `daiving export` writes them.
+    Raises `FixableError` for an unknown net, option or preset, for images too small and for a file that does not fit.
     """
+    check_facts(options)
     facts = {key: options.pop(key) for key in TASK_FACTS if key in options}
     if is_user_net(name):
         target = user_net(name)
@@ -55,7 +60,23 @@ def build(name: str, *, seed: int | None = None, **options: Any) -> nn.Module:
             )
         return net
 
-    return make() if seed is None else drawn(make, seed)
+    net = make() if seed is None else drawn(make, seed)
+    if weights is not None:
+        from daiving.nets.checkpoints import load
+
+        load(net, weights, name, str(options.get("preset", "paper")), given)
+    return net
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Channels, classes and pixels are whole numbers from 1."""
+    for key in TASK_FACTS:
+        if key in facts and (not isinstance(facts[key], int) or isinstance(facts[key], bool) or facts[key] < 1):
+            raise FixableError(
+                f"{key} is {facts[key]!r}.",
+                expected="a whole number, 1 or more.",
+                fix=f"leave {key} out, or count again.",
+            )
 
 
 def parameters(target: Callable) -> list[str] | None:

@@ -4,11 +4,12 @@ https://arxiv.org/abs/1608.06993
     stem ─ block1 ─ transition1 ─ block2 ─ transition2 ─ block3 ─ transition3 ─ block4 ─ norm ─ relu ─ head
 
 Where this leaves the paper
-    Nowhere in the widths. Where Table 1 is silent we follow the authors' Torch code: the stem's 7x7 has its norm and
-    ReLU behind it (it has no map in front worth norming), a last norm and ReLU stand before the mean, weights are
-    N(0, 2 / fan_out), biases zero. Depth 161 is from an early version of the paper and the authors' README: growth 48,
-    which the line `densenet161` of the table of nets has for its default. Dropout, where asked for, follows every
-    convolution but the first, as the paper has it for data that is not augmented (0.2 there).
+    Nowhere in the widths; those of Table 1's "DenseNet-264" make 265 layers by the count that gives the other names.
+    Where the table is silent we follow the authors' Torch code: norm and ReLU stand behind the stem's 7x7, not in
+    front of it, and once more before the mean; weights are N(0, 2 / fan_out), biases zero. Depth 161 is from an early
+    version of the paper and the authors' README, with growth 48: the default of the line `densenet161` of the table of
+    nets. Dropout, where asked for, follows every convolution but the first, as the paper has it for data that is not
+    augmented (0.2 there).
 
 Where torchvision/timm differ
     Both draw weights with fan_in and drop only behind the 3x3. Their `memory_efficient` runs each norm twice a step, so
@@ -64,9 +65,9 @@ class Again:
 class Composite(nn.Module):
     """Section 3, "composite function": norm, ReLU, convolution; in front of them a concatenation where it `joins` maps.
 
-    `checkpointed`: in training it keeps the maps that it is given and computes the concatenation, norm and ReLU a
-    second time in the backward pass (the convolution not); hooks on those then run twice. Dropout stays outside, so
-    no random state has to be kept.
+    `checkpointed`: in training it keeps the maps that it is given, which others keep too, and computes the wide ones
+    (concatenation, norm, ReLU) a second time in the backward pass; hooks on those then run twice. The convolution runs
+    once. Dropout stays outside, so no random state has to be kept.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Composite(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"] | Sequence[Float[Tensor, "n _ h w"]]) -> Float[Tensor, "n c_out h w"]:
         maps = (x,) if isinstance(x, Tensor) else x
         if self.checkpointed and self.training and torch.is_grad_enabled():
-            # Each map is an argument of its own, for torch to save it as it saves others, with the reader's hooks.
+            # Each map is an argument of its own, so that torch saves it like any other: seen by saved_tensors_hooks.
             y: Tensor = checkpoint(
                 self.undropped,
                 *maps,
@@ -124,7 +125,7 @@ class DenseBlock(nn.Module):
             c, wide = c_in + i * growth, BOTTLENECK * growth
             if bottleneck:
                 reduce = Composite(c, wide, 1, dropout, joins=True, checkpointed=checkpointed)
-                full = Composite(wide, growth, 3, dropout, checkpointed=checkpointed)
+                full = Composite(wide, growth, 3, dropout)  # its map is narrow: not worth a second run
                 layer = chain({"reduce": reduce, "full": full})
             else:
                 layer = Composite(c, growth, 3, dropout, joins=True, checkpointed=checkpointed)
@@ -172,7 +173,6 @@ class DenseNet(nn.Module):
                 expected=f"a depth of Table 1: {', '.join(map(str, TABLE_1))}.",
                 fix=f"take depth={nearest}, the nearest; 'cifar_densenet' has others.",
             )
-        check_widths("densenet", growth, compression)
         why = "its stem halves them twice, and three transitions halve what is left, without padding"
         self.input = Input("densenet", in_channels, 29, image_size, why)
         c = stem_channels or 2 * growth
@@ -183,7 +183,7 @@ class DenseNet(nn.Module):
                 "conv3": conv(c // 2, c, 3),
             }
         else:
-            parts = {"conv": conv(in_channels, c, 7, 2)}
+            parts = {"conv1": conv(in_channels, c, 7, 2)}
         stem_parts = chain({**parts, "pool": nn.MaxPool2d(3, 2, 1)})
         blocks, c = dense_body(c, TABLE_1[depth], growth, compression, bottleneck, dropout, checkpointed)
         self.body = chain({"stem": stem_parts, **blocks})
@@ -204,25 +204,24 @@ def dense_body(
     checkpointed: bool,
 ) -> tuple[dict[str, nn.Module], int]:
     """Dense blocks with transitions between them and the last norm, from a map of `c` channels; and what comes out."""
+    impossible = FixableError(
+        f"A dense net cannot have growth={growth} and compression={compression}.",
+        expected="a growth of 1 or more, and a compression of at most 1 that leaves each transition a channel.",
+        fix="take the paper's: growth 12 to 48, compression 0.5, or 1 for none.",
+    )
+    if growth < 1 or compression > 1:
+        raise impossible
     parts: dict[str, nn.Module] = {}
     for number, layers in enumerate(blocks, 1):
         block = DenseBlock(c, layers, growth, bottleneck, dropout, checkpointed)
         parts[f"block{number}"], c = block, block.c_out
         if number < len(blocks):
-            kept = math.floor(compression * c)
+            if (kept := math.floor(compression * c)) < 1:
+                raise impossible
             reduce = Composite(c, kept, 1, dropout, checkpointed=checkpointed)
             parts[f"transition{number}"] = chain({"reduce": reduce, "pool": nn.AvgPool2d(2)})
             c = kept
     return {**parts, "norm": nn.BatchNorm2d(c), "relu": nn.ReLU(inplace=True)}, c
-
-
-def check_widths(net: str, growth: int, compression: float) -> None:
-    if growth < 1 or not 0 < compression <= 1:
-        raise FixableError(
-            f"The net '{net}' cannot be built with growth={growth} and compression={compression}.",
-            expected="a growth of 1 or more, and a compression above 0 and at most 1: the share of channels kept.",
-            fix="take the paper's: growth 12 to 48, compression 0.5, or 1 for none.",
-        )
 
 
 def as_torch7(net: nn.Module) -> None:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.nets.densenet import as_torch7, check_widths, dense_body
+from daiving.nets.densenet import as_torch7, dense_body
 from daiving.nets.layers import Input, chain, head
 
 BLOCKS = 3
@@ -48,7 +48,6 @@ class CifarDenseNet(nn.Module):
     ) -> None:
         super().__init__()
         blocks = (layers_in_a_block(depth, bottleneck),) * BLOCKS
-        check_widths("cifar_densenet", growth, compression)
         self.input = Input("cifar_densenet", in_channels, 4, image_size, "two transitions halve them, without padding")
         c = stem_channels or (2 * growth if bottleneck and compression < 1 else 16)
         stem = nn.Conv2d(in_channels, c, 3, padding=1, bias=False)

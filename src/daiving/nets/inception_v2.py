@@ -3,21 +3,21 @@
     conv1/2 ─ 2 ─ 3 ─ pool/2 ─ conv4 ─ 5/2 ─ 6 ─ 3x figure 5 ─ down1/2 ─ 5x figure 6 ─ down2/2 ─ 2x figure 7 ─ head
     299       149 147  147      73      71    35    35x35         35       17x17 └ aux   17       8x8
 
-Table 1, the factorised net: no kernel larger than 3 in both directions. What is sold as "Inception v3" is a relative of
-it, here in `inception_v3`; by the paper's own Table 3 this net, with its batch-normalised auxiliary head, is its v3.
+Table 1, the factorised net: no kernel on the way is larger than 3 in both directions. The released "Inception v3" is a
+relative of it, here `inception_v3`; by the paper's Table 3 this net, with its batch-normalised auxiliary head, is v3.
 
 Where this leaves the paper
     THE WIDTHS INSIDE THE MODULES ARE OUR CHOICE. The paper prints the channels between the modules only and leaves the
     others to a file that was never in its text. Ours are those of the released v3 where a branch has its counterpart
-    there, and make every printed size come out; so the net's 22.1 M parameters and 6.4 G multiply-adds (the paper:
-    "less than 25 million" and 4.8 G) tell about our widths, not about the paper's. The stem has no such freedom.
+    there, and make every printed size come out. So the net's 24.6 M parameters without the auxiliary head and 5.98 G
+    multiply-adds (the paper: "less than 25 million", 4.8 G) tell about our widths, not about the paper's. The stem has
+    no such freedom.
     Table 1 marks only conv3 as padded; conv6 must be too, or its 35x35 would shrink to 33x33. The modules that halve
     the map are only said to be "variations of" figure 10; ours are figure 10. Figure 8's full connection to 1024 is a
     5x5 convolution on its 5x5 map, the same thing at 299 pixels. Mean pools in the modules do not count their padding.
     The weight of the auxiliary loss is not printed; 0.4 is that of TensorFlow's training code. The initial weights are
-    He's.
-    With the auxiliary head images need the full 299 pixels, as its map must be 17x17; `aux_pool="adaptive"`, ours, pools
-    every map to 5x5, and `aux=False` leaves the head out: 75 then do.
+    He's. With the auxiliary head images need the full 299 pixels, as its map must be 17x17; `aux_pool="adaptive"`,
+    ours, pools every map to 5x5, and `aux=False` leaves the head out: 75 then do.
 
 Where torchvision/timm differ
     Neither has this net. What TF-slim calls "inception_v2" is `bn_inception`.
@@ -40,15 +40,6 @@ STEM = {
     "conv5": (3, 2, False, 192),
     "conv6": (3, 1, True, 288),
 }
-# OUR CHOICE, everything from here to the end of the tables; the sums are Table 1's.
-# Figure 5, each sums to 288:  double 3x3r  double 3x3  3x3r  3x3  pool  1x1
-FIGURE_5 = {"5a": (64, 96, 48, 64, 64, 64), "5b": (64, 96, 48, 64, 64, 64), "5c": (64, 96, 48, 64, 64, 64)}
-# Figure 6, n = 7: channels inside the factorised branches; every branch ends with 192, 4 x 192 = 768
-FIGURE_6 = {"6a": 128, "6b": 160, "6c": 160, "6d": 160, "6e": 192}
-# Figure 7, each sums to 2048:  3x3r  3x3 and each of its split  1x1 and each of its split  pool  1x1
-FIGURE_7 = {"7a": (448, 384, 384, 192, 320), "7b": (448, 384, 384, 192, 320)}
-# Figure 10, added to the channels that the pool passes on:  double 3x3r  double 3x3  3x3r  3x3
-FIGURE_10 = {"down1": (64, 96, 64, 384), "down2": (192, 192, 192, 320)}
 AUX_BEHIND = "6e"
 AUX_WEIGHT = 0.4
 
@@ -87,24 +78,25 @@ class Figure6(Branches):
        └─ 1x1 ───────────────────────────────┘
     """
 
-    def __init__(self, c_in: int, c: int) -> None:
+    def __init__(self, c_in: int, row: tuple[int, ...]) -> None:
+        c, c_out = row
         double = {
             "reduce": unit(c_in, c, 1),
             "1x7a": unit(c, c, (1, 7)),
             "7x1a": unit(c, c, (7, 1)),
             "1x7b": unit(c, c, (1, 7)),
-            "7x1b": unit(c, 192, (7, 1)),
+            "7x1b": unit(c, c_out, (7, 1)),
         }
-        single = {"reduce": unit(c_in, c, 1), "1x7": unit(c, c, (1, 7)), "7x1": unit(c, 192, (7, 1))}
+        single = {"reduce": unit(c_in, c, 1), "1x7": unit(c, c, (1, 7)), "7x1": unit(c, c_out, (7, 1))}
         super().__init__(
             {
                 "7x7dbl": chain(double),
                 "7x7": chain(single),
-                "pool": mean_pool(c_in, 192),
-                "1x1": unit(c_in, 192, 1),
+                "pool": mean_pool(c_in, c_out),
+                "1x1": unit(c_in, c_out, 1),
             }
         )
-        self.c_out = 4 * 192
+        self.c_out = 4 * c_out
 
 
 class Figure7(Branches):
@@ -160,6 +152,28 @@ def mean_pool(c_in: int, c_out: int) -> nn.Sequential:
     return chain({"mean": nn.AvgPool2d(3, 1, 1, count_include_pad=False), "project": unit(c_in, c_out, 1)})
 
 
+# Table 1 below the stem, with a reduction wherever the map shrinks. The sums are the paper's, THE WIDTHS OUR CHOICE.
+BODY: dict[str, tuple[type[Figure5 | Figure6 | Figure7 | Figure10], tuple[int, ...]]] = {
+    # double 3x3r, double 3x3, 3x3r, 3x3, pool, 1x1: 288 channels
+    "5a": (Figure5, (64, 96, 48, 64, 64, 64)),
+    "5b": (Figure5, (64, 96, 48, 64, 64, 64)),
+    "5c": (Figure5, (64, 96, 48, 64, 64, 64)),
+    # double 3x3r, double 3x3, 3x3r, 3x3: 480 to the 288 that the pool passes on
+    "down1": (Figure10, (64, 96, 64, 384)),
+    # inside the branches, and at the end of each: 4 x 192 = 768
+    "6a": (Figure6, (128, 192)),
+    "6b": (Figure6, (128, 192)),
+    "6c": (Figure6, (160, 192)),
+    "6d": (Figure6, (160, 192)),
+    "6e": (Figure6, (192, 192)),
+    # 512 to 768
+    "down2": (Figure10, (192, 192, 192, 320)),
+    # 3x3r, 3x3 and each of its split, 1x1 and each of its split, pool, 1x1: 2 x 384 + 2 x 384 + 192 + 320 = 2048
+    "7a": (Figure7, (448, 384, 384, 192, 320)),
+    "7b": (Figure7, (448, 384, 384, 192, 320)),
+}
+
+
 class InceptionV2(nn.Module):
     """Table 1 with widths of our choice in its modules: n x c x h x w images to n x classes logits.
 
@@ -192,20 +206,11 @@ class InceptionV2(nn.Module):
                 body[name] = (unit if padded else valid)(c, c_out, kernel, stride)
                 c = c_out
         heads = {}
-        # In the order of Table 1, with a reduction in front of the 17x17 and the 8x8 modules
-        down1, down2 = ({name: row} for name, row in FIGURE_10.items())
-        for module, rows in (
-            (Figure5, FIGURE_5),
-            (Figure10, down1),
-            (Figure6, FIGURE_6),
-            (Figure10, down2),
-            (Figure7, FIGURE_7),
-        ):
-            for name, row in rows.items():
-                body[name] = block = module(c, row)
-                c = block.c_out
-                if aux and name == AUX_BEHIND:
-                    heads[name] = aux_head(c, num_classes, aux_pool)
+        for name, (module, row) in BODY.items():
+            body[name] = block = module(c, row)
+            c = block.c_out
+            if aux and name == AUX_BEHIND:
+                heads[name] = aux_head(c, num_classes, aux_pool)
         self.body = chain(body)
         self.aux = nn.ModuleDict(heads)
         self.head = head(c, num_classes)

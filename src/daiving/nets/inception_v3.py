@@ -13,16 +13,16 @@ Where this leaves the paper
     Table 3, and its longest path 48 layers with weights, not 42. The auxiliary head's large layer has 768 channels, not
     the 1024 of figure 8; its loss weighs 0.4, from TensorFlow's training code, since the paper gives no number.
     Dropout is slim's 0.2 (it keeps 0.8); the paper has none. Average pools do not count their padding, which is what
-    TensorFlow trained with. The initial weights are normal of deviation 0.1, cut at two deviations; 0.01 and 0.001 for
-    the last two layers of the auxiliary head.
+    TensorFlow trained with. The initial weights are slim's too: He's, and in the last two layers of the auxiliary head
+    normal of deviation 0.01 and 0.001.
     The auxiliary head pools its 17x17 map to 5x5 for a 5x5 convolution, so that with it images need the full 299
     pixels; `aux_pool="adaptive"`, ours, pools every map to 5x5, and `aux=False` leaves the head out: 75 then do.
 
 Where torchvision/timm differ
-    Both (presets "torchvision", "timm") count the padding of average pools, so that the same weights see other borders.
-    torchvision drops 0.5. timm drops nothing and has no auxiliary head unless asked. With its released weights
-    torchvision first moves its images from ImageNet's mean and deviation to 0.5 and 0.5 (`transform_input`); here
-    images are normalised outside of the net.
+    Both (presets "torchvision", "timm") count the padding of average pools, so that the same weights see other borders,
+    and both draw initial weights of deviation 0.1. torchvision drops 0.5; timm drops nothing and has no auxiliary head
+    unless asked. With its released weights torchvision first moves its images from ImageNet's mean and deviation to 0.5
+    and 0.5 (`transform_input`); here images are normalised outside of the net.
 """
 
 from functools import partial
@@ -30,7 +30,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, Scores, chain, conv, head
+from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head
 
 AUX_BEHIND = "6e"
 AUX_WEIGHT = 0.4
@@ -216,7 +216,10 @@ class InceptionV3(nn.Module):
         self.body = chain(body)
         self.aux = nn.ModuleDict(heads)
         self.head = head(c, num_classes, dropout)
-        as_released(self)
+        he_normal(self, "fan_in")
+        for name, p in self.aux.named_parameters():
+            if name.endswith(("full.conv.weight", "fc.weight")):
+                nn.init.normal_(p, std=0.001 if name.endswith("fc.weight") else 0.01)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"] | Scores:
         x = self.input(x)
@@ -241,14 +244,3 @@ def aux_head(c_in: int, num_classes: int, pool: str) -> nn.Sequential:
             "fc": nn.Linear(768, num_classes),
         }
     )
-
-
-def as_released(net: InceptionV3) -> None:
-    """Truncated normal weights, zero biases."""
-    small = {f"aux.{AUX_BEHIND}.full.conv": 0.01, f"aux.{AUX_BEHIND}.fc": 0.001}
-    for name, m in net.named_modules():
-        if isinstance(m, nn.Conv2d | nn.Linear):
-            std = small.get(name, 0.1)
-            nn.init.trunc_normal_(m.weight, 0.0, std, -2 * std, 2 * std)
-            if m.bias is not None:
-                nn.init.zeros_(m.bias)

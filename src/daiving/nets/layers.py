@@ -47,6 +47,7 @@ class Input(nn.Module):
     def __init__(self, net: str, channels: int, smallest: int, image_size: int, why: str) -> None:
         super().__init__()
         self.net, self.channels, self.smallest, self.why = net, channels, smallest, why
+        self.home = image_size  # pixels that it was built for; others are taken too
         self.check_size(image_size, image_size)
 
     def check_size(self, h: int, w: int) -> None:

@@ -84,7 +84,8 @@ def blocks_per_stage(net: str, depth: int, layers: int) -> int:
     if n < 1 or rest:
         below = 3 * layers * max(n, 1) + 2
         near = (below,) if depth < below else (below, below + 3 * layers)
-        impossible(net, depth, f"{3 * layers}n+2: three stages of n blocks of {layers} layers, a first and a last", near)
+        why = f"three stages of n blocks of {layers} layers, a first layer and a last"
+        impossible(net, depth, f"{3 * layers}n+2: {why}", near)
     return n
 
 

@@ -23,6 +23,7 @@ class Piece:
     height: float
     axis: float  # where the line enters and leaves, from the left
     paint: Callable[[float, float], str]  # given its left upper corner
+    pointed: bool = True  # whether an arrow points at its top: not where a line only forks
 
 
 def wide(text: str, size: float = FONT) -> float:
@@ -33,23 +34,31 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def text(x: float, y: float, words: str, *, size: int = FONT, anchor: str = "middle", fill: str = INK, more: str = "") -> str:
+def text(
+    x: float, y: float, words: str, *, size: int = FONT, anchor: str = "middle", fill: str = INK, more: str = ""
+) -> str:
     place = f'x="{number(x)}" y="{number(y + 0.35 * size)}"'
     about = ("" if anchor == "start" else f' text-anchor="{anchor}"') + ("" if size == FONT else f' font-size="{size}"')
     return f'<text {place}{about} fill="{fill}"{more}>{escape(words)}</text>'
 
 
-def rect(x: float, y: float, w: float, h: float, fill: str, *, stroke: str = LINE, round: int = 4, more: str = "") -> str:
+def rect(
+    x: float, y: float, w: float, h: float, fill: str, *, stroke: str = LINE, round: int = 4, more: str = ""
+) -> str:
     place = f'x="{number(x)}" y="{number(y)}" width="{number(w)}" height="{number(h)}"'
     return f'<rect {place} rx="{round}" fill="{fill}" stroke="{stroke}"{more}/>'
 
 
-def line(*points: tuple[float, float], head: bool = False, dashed: bool = False, kind: str = "", curve: float = 8) -> str:
+def line(
+    *points: tuple[float, float], head: bool = False, dashed: bool = False, kind: str = "", curve: float = 8
+) -> str:
     """A line through these points, its corners rounded, with an arrow's head at its end."""
     path = f"M{number(points[0][0])} {number(points[0][1])}"
     for before, at, after in zip(points, points[1:], points[2:], strict=False):
         near, far = toward(at, before, curve), toward(at, after, curve)
-        path += f"L{number(near[0])} {number(near[1])}Q{number(at[0])} {number(at[1])} {number(far[0])} {number(far[1])}"
+        path += (
+            f"L{number(near[0])} {number(near[1])}Q{number(at[0])} {number(at[1])} {number(far[0])} {number(far[1])}"
+        )
     end = points[-1]
     path += f"L{number(end[0])} {number(end[1])}"
     about = (f' class="{kind}"' if kind else "") + (' stroke-dasharray="5 4"' if dashed else "")
@@ -73,7 +82,9 @@ def arrow(before: tuple[float, float], tip: tuple[float, float]) -> str:
     return f'<path d="M{x} {y}l-4 -6h8z" fill="{LINE}"/>'
 
 
-def box(rows: Sequence[str], fill: str, *, name: str = "", tip: str = "", thin: bool = False, width: float = 0) -> Piece:
+def box(
+    rows: Sequence[str], fill: str, *, name: str = "", tip: str = "", thin: bool = False, width: float = 0
+) -> Piece:
     """A box with a row of text or two, as wide as the longest needs, or as `width`."""
     sizes = [SMALL if thin or i else FONT for i in range(len(rows))]
     w = max(width, *(wide(row, size) + 2 * PAD for row, size in zip(rows, sizes, strict=True)))
@@ -112,13 +123,14 @@ def column(pieces: Sequence[Piece], gap: float = GAP, left: Sequence[float] | No
         out = []
         for i, (piece, shift) in enumerate(zip(pieces, left, strict=True)):
             if i and gap:
-                out.append(line((x + axis, y), (x + axis, y + gap), head=piece.height > 0))
+                out.append(line((x + axis, y), (x + axis, y + gap), head=piece.pointed))
                 y += gap
             out.append(piece.paint(x + shift, y))
             y += piece.height
         return "".join(out)
 
-    return Piece(width, sum(piece.height for piece in pieces) + gap * (len(pieces) - 1), axis, paint)
+    height = sum(piece.height for piece in pieces) + gap * (len(pieces) - 1)
+    return Piece(width, height, axis, paint, pieces[0].pointed)
 
 
 def framed(piece: Piece, title: str, *, name: str = "", tip: str = "", dashed: bool = False, below: str = "") -> Piece:
@@ -134,8 +146,12 @@ def framed(piece: Piece, title: str, *, name: str = "", tip: str = "", dashed: b
         if below:
             out += text(x + PAD, y + h - 12, below, size=SMALL, anchor="start", fill=QUIET)
         middle, last = x + axis, y + top + piece.height
-        out += line((middle, y + 22), (middle, y + top), head=True) + piece.paint(middle - piece.axis, y + top)
-        return group(name, tip, out + line((middle, last), (middle, last + (6 if below else bottom))), "frame")
+        enter = y if PAD + wide(title) < axis - 6 else y + 22  # the line into it does not run through the title
+        out += line((middle, enter), (middle, y + top), head=piece.pointed)
+        out += piece.paint(middle - piece.axis, y + top)
+        if below and PAD + wide(below, SMALL) > axis - 6:  # nor the line out of it through the text below
+            return group(name, tip, out + line((middle, last), (middle, y + h - 20)), "frame")
+        return group(name, tip, out + line((middle, last), (middle, y + h)), "frame")
 
     return Piece(w, h, axis, paint)
 

@@ -22,8 +22,10 @@ class Stage:
 
     @property
     def title(self) -> str:
-        first, last = title(self.node), title(self.nodes[-1])
-        return first if len(self.nodes) == 1 else f"{first if first == last else f'{first} … {last}'}  x {len(self.nodes)}"
+        first, last, many = title(self.node), self.nodes[-1].label, len(self.nodes)
+        if many == 1:
+            return first
+        return f"{first if last == self.node.label else f'{first} … {last}'} x {many}"
 
 
 def stages(node: Node, opened: Collection[str] = ()) -> list[Stage]:
@@ -64,7 +66,7 @@ def same(a: Node, b: Node) -> bool:
 def fingerprint(node: Node) -> tuple:
     label = node.label if node.role != "block" else ""
     return (
-        (label, node.kind, node.role, node.type, node.given, node.parameters, node.macs, node.saved, node.aux),
+        (label, node.kind, node.role, node.given, node.parameters, node.macs, node.saved, node.aux),
         tuple(fingerprint(child) for child in node.children),
     )
 
@@ -103,8 +105,16 @@ def last_name(node: Node) -> str:
     return node.name.rpartition(".")[2]
 
 
+def arm_name(arm: Node) -> str:
+    return last_name(arm) if arm.type else arm.label
+
+
 def title(node: Node) -> str:
     """What stands in its box: what a leaf does, and the name of anything larger."""
+    if node.aux and node.role == "block" and not node.label.startswith("aux"):
+        return f"aux {node.label}"
+    if node.label.isdigit():  # "0" says nothing, "stage1.0" does
+        return ".".join(node.name.split(".")[-2:])
     return node.label
 
 
@@ -155,7 +165,25 @@ def about(node: Node) -> str:
     )
 
 
-Lane = tuple[Stage, int]  # a stage, and the arm of a fork around it that it stands on
+@dataclass(frozen=True)
+class Lane:
+    """A stage, and which arm of a fork around it it stands on."""
+
+    stage: Stage
+    lane: int = 0
+    splits: bool = False  # the fork is right before it
+    meets: bool = False  # the arms come together in it
+    hangs: bool = False  # an auxiliary head beside the stage before it
+
+    def like(self, other: "Lane") -> bool:
+        """Whether the two may stand opposite: they are of one kind or have one name."""
+        named_alike = last_name(self.stage.node) == last_name(other.stage.node) and self.lane == other.lane
+        return self.key[1:] == other.key[1:] or named_alike
+
+    @property
+    def key(self) -> tuple:
+        node = self.stage.node
+        return node.label, node.kind, node.role, self.lane
 
 
 def in_lanes(node: Node) -> list[Lane]:
@@ -163,33 +191,27 @@ def in_lanes(node: Node) -> list[Lane]:
     out: list[Lane] = []
     for stage in stages(node):
         if not is_path(stage.node):
-            out.append((stage, 0))
+            out += [Lane(stage), *(Lane(Stage((aux,)), 1, hangs=True) for aux in stage.aux)]
             continue
         arms, join = arms_and_join(stage.node)
         for lane, arm in enumerate(arms):
-            parts = stages(arm) if not arm.type else [Stage((arm,))]
-            out += [(part, lane) for part in parts]
+            parts = [Stage((arm,))] if arm.type or not arm.children else stages(arm)
+            out += [Lane(part, lane, splits=lane == i == 0) for i, part in enumerate(parts)]
         if join:
-            out.append((Stage((join,)), 0))
+            out.append(Lane(Stage((join,)), meets=True))
     return out
 
 
 def aligned(a: Sequence[Lane], b: Sequence[Lane]) -> list[tuple[Lane | None, Lane | None]]:
     """Rows of two nets side by side, what does the same on one row; None where there is nothing opposite."""
-
-    def key(at: Lane) -> tuple:
-        node = at[0].node
-        return node.label, node.kind, node.role, at[1]
-
     rows: list[tuple[Lane | None, Lane | None]] = []
-    for _, i1, i2, j1, j2 in SequenceMatcher(None, [key(x) for x in a], [key(x) for x in b], False).get_opcodes():
+    matcher = SequenceMatcher(None, [at.key for at in a], [at.key for at in b], autojunk=False)
+    for _, i1, i2, j1, j2 in matcher.get_opcodes():
         left, right = list(a[i1:i2]), list(b[j1:j2])
         while left or right:
             # The next two of one kind stand opposite; what lies before them stands alone.
-            i, j = next(
-                ((i, j) for i, x in enumerate(left) for j, y in enumerate(right) if key(x)[1:] == key(y)[1:]),
-                (len(left), len(right)),
-            )
+            pairs = ((i, j) for i, x in enumerate(left) for j, y in enumerate(right) if x.like(y))
+            i, j = next(pairs, (len(left), len(right)))
             rows += [(x, None) for x in left[:i]] + [(None, y) for y in right[:j]]
             if i < len(left):
                 rows.append((left[i], right[j]))
@@ -198,9 +220,9 @@ def aligned(a: Sequence[Lane], b: Sequence[Lane]) -> list[tuple[Lane | None, Lan
 
 
 def difference(a: Lane | None, b: Lane | None) -> str:
-    """"same", "differs" or "only" (in one of the two)."""
+    """`same`, `differs`, or `only` where it is in one of the two."""
     if a is None or b is None:
         return "only"
-    one, other = a[0], b[0]
-    equal = same(one.node, other.node) and len(one.nodes) == len(other.nodes) and one.node.label == other.node.label
-    return "same" if equal and one.node.taken == other.node.taken else "differs"
+    one, other = a.stage, b.stage
+    equal = same(one.node, other.node) and len(one.nodes) == len(other.nodes)
+    return "same" if equal and (one.node.label, one.node.taken) == (other.node.label, other.node.taken) else "differs"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from daiving.errors import FixableError, unknown
-from daiving.nets import NETS, settled
+from daiving.nets import NETS
+from daiving.nets.settled import settled
 from daiving.nets.user import is_user_net, source_hash, user_file
 from daiving.options import joined, literal
 from daiving.recipe import FIELDS, Recipe
@@ -144,7 +145,7 @@ def make_arm(name: str, net: str, given: Mapping[str, Any], recipe: Recipe, fact
     recipe = recipe.but(**changes).here()
     if is_user_net(net):
         file, attribute = user_file(net)
-        settled = {key: literal(value) for key, value in options.items()}
+        read = {key: literal(value) for key, value in options.items()}
         return Arm(name, f"{file}:{attribute}", read, recipe, source_hash(net))
     return Arm(name, net, settled(net, options, also=FIELDS), recipe)
 

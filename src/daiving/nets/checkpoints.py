@@ -1,0 +1,193 @@
+"""Weights from a file into a net: daiving's own, torchvision's and timm's. Nothing in a file is ever run."""
+
+import pickle
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from daiving.errors import FixableError
+from daiving.nets.names import TABLES, translated
+from daiving.options import literal, split
+
+WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model")  # keys under which others keep the tensors
+SHOWN = 3  # names printed of a list of them
+
+
+def load(net: nn.Module, path: Path | str, name: str, preset: str, options: Mapping[str, Any]) -> None:
+    """Put the tensors of a file into `net`, which is `name` of the table built with these `options`.
+
+    Every tensor of the net must be there under the name that the preset's library gives it, in its shape, and nothing
+    else; auxiliary heads that the net was built without may be left over, and counters of batches that old files lack
+    may be missing. Raises `FixableError` with what is missing, left over or of another shape, for a file of another
+    net or library, one that cannot be read, and one that wants to run code. Warns where nothing says on which
+    convolution a file's stride was.
+    """
+    found, about = read(Path(path))
+    check_stride(found, about, Path(path), name, preset, options)
+    table = TABLES.get(name, {}).get(preset, ())
+    wanted = net.state_dict()
+    given = {translated(key, table): t for key, t in found.items()}
+    for key, t in given.items():
+        if key in wanted and t.dim() == 4 and t.shape[2:] == (1, 1) and wanted[key].shape == t.shape[:2]:
+            given[key] = t[:, :, 0, 0]  # a linear layer that was written as a 1x1 convolution
+    if error := mismatch(Path(path), name, preset, given, wanted):
+        raise error
+    net.load_state_dict({key: given.get(key, t) for key, t in wanted.items()})
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file by its own names, and its metadata: safetensors, or what `torch.save` wrote.
+
+    Raises `FixableError` for a file that is not there, is cut short, holds anything but tensors, or code.
+    """
+    if not path.is_file():
+        raise FixableError(
+            f"There is no file '{path}' with weights.",
+            expected="a .safetensors file, or a .pth or .pt file of torch.save.",
+            fix="check the path; it is looked up from the folder you are in.",
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if start[8:9] == b"{":  # a length of eight bytes, then JSON
+            with safe_open(path, framework="pt") as tensors:
+                return {key: tensors.get_tensor(key) for key in tensors.keys()}, tensors.metadata() or {}  # noqa: SIM118
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" not in str(error) and "GLOBAL" not in str(error) and "global" not in str(error):
+            raise unreadable(path, error) from None
+        raise FixableError(
+            f"The file '{path}' wants to run code when it is read: {culprit(error)}.",
+            expected="tensors and nothing else.",
+            fix="do not load it elsewhere either unless you trust its origin; ask for the weights as .safetensors.",
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise unreadable(path, error) from None
+    for key in WRAPPERS:
+        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
+            held = held[key]
+    if not isinstance(held, Mapping) or not held or not all(isinstance(t, Tensor) for t in held.values()):
+        raise FixableError(
+            f"The file '{path}' holds no table of tensors, but {described(held)}.",
+            expected="what net.state_dict() gives: names and tensors.",
+            fix="save net.state_dict() instead, or name the right file.",
+        )
+    # Saved from DataParallel, every name has this in front.
+    return {str(key).removeprefix("module."): t for key, t in held.items()}, {}
+
+
+def culprit(error: Exception) -> str:
+    """What the file would have called, from torch's message, which spans paragraphs of advice."""
+    line = next((line for line in str(error).splitlines() if "GLOBAL" in line or "global" in line.lower()), str(error))
+    return line.strip().split(" was not an allowed")[0].split(". Please")[0].removeprefix("WeightsUnpickler error: ")
+
+
+def described(value: Any) -> str:
+    return f"a {type(value).__name__}" + (f" of {len(value)} things" if isinstance(value, Mapping) else "")
+
+
+def unreadable(path: Path, error: Exception) -> FixableError:
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return FixableError(
+        f"The file '{path}' cannot be read as weights: {why.rstrip('.')[:150]}.",
+        expected="a whole .safetensors file, or a whole .pth or .pt file of torch.save.",
+        fix="it is probably cut short or of another kind: compare its size with the source's, and get it again.",
+    )
+
+
+def check_stride(
+    found: Iterable[str], about: Mapping[str, str], path: Path, name: str, preset: str, options: Mapping[str, Any]
+) -> None:
+    """The same tensors fit both positions of a bottleneck's stride and mean different functions: who made the file?"""
+    if "stride_on" not in options:
+        return
+    mine = options["stride_on"]
+    caffe = any(word in path.name.lower() for word in ("caffe", "msra"))
+    theirs: str | None = None
+    if caffe:
+        theirs, source = "1x1", "its name says that it comes from Caffe"
+    elif "net" in about:  # daiving's own
+        theirs, source = str(literal(split(about["net"])[1].get("stride_on", "1x1"))), "its own words"
+    elif any(foreign(found, other, preset_) for other in TABLES for preset_ in TABLES[other] if other == name):
+        theirs, source = "3x3", "the names of torchvision and timm"
+        if preset != "paper" and mine != theirs:
+            warnings.warn(
+                f"The tensors of '{path}' have {source}, whose stride is on the 3x3; this net has it on the {mine}. "
+                "The file itself does not say; a wrong position loads without an error and answers wrongly.",
+                stacklevel=3,
+            )
+            return
+    if theirs is None:
+        warnings.warn(
+            f"Nothing in '{path}' says whether its strides are on the 1x1 or on the 3x3; this net has them on the "
+            f"{mine}. A wrong position loads without an error and answers wrongly.",
+            stacklevel=3,
+        )
+    elif theirs != mine:
+        raise FixableError(
+            f"The weights in '{path}' are for strides on the {theirs}, by {source}, and '{name}' has them on the {mine}.",
+            expected="the same position: the tensors fit both, and the answers would be wrong in silence.",
+            fix=f"build it with stride_on='{theirs}'" + (", or preset='torchvision'." if theirs == "3x3" else "."),
+        )
+
+
+def foreign(found: Iterable[str], name: str, preset: str) -> bool:
+    """Whether most of the names in a file are those that the preset's library gives to this net."""
+    names, table = list(found), TABLES[name][preset]
+    return sum(translated(key, table) != key for key in names) > len(names) / 2
+
+
+def mismatch(
+    path: Path, name: str, preset: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> FixableError | None:
+    """What does not fit between the tensors of a file, under our names, and those of the net; None where all does."""
+    missing = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
+    no_aux = not any(key.startswith("aux.") for key in wanted)
+    over = [key for key in given if key not in wanted and not (no_aux and key.startswith("aux."))]
+    shapes = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]
+    if not (missing or over or shapes):
+        return None
+    parts = [f"{len(keys)} {what} ({few(keys)})" for what, keys in (("missing", missing), ("left over", over)) if keys]
+    if shapes:
+        sizes = [f"{key} {size(given[key])} for {size(wanted[key])}" for key in shapes]
+        parts.append(f"{len(shapes)} of another shape ({few(sizes)})")
+    return FixableError(
+        f"The weights in '{path}' are not those of '{name}': {', '.join(parts)}.",
+        expected=f"its {len(wanted)} tensors by the names of {'daiving' if preset == 'paper' else preset}.",
+        fix=advice(name, preset, given, missing, over, shapes),
+    )
+
+
+def advice(
+    name: str, preset: str, given: Mapping[str, Tensor], missing: list[str], over: list[str], shapes: list[str]
+) -> str:
+    for other in TABLES.get(name, {}):
+        if other != preset and foreign(given, name, other):
+            return f"the names look like {other}'s: build it with preset='{other}'."
+    if missing and all(key.startswith("aux.") for key in missing) and not over and not shapes:
+        return "the file has no auxiliary heads: build it with aux=False."
+    if (
+        shapes
+        and not missing
+        and not over
+        and all(key.endswith(("fc.weight", "fc.bias", "fc2.weight")) for key in shapes)
+    ):
+        return f"build it with num_classes={len(given[shapes[-1]])}, as the file has, and put your own head on it then."
+    if len(missing) > len(given) / 2:
+        return (
+            "it is the file of another net, or of another library: choose the net and the preset that it was made with."
+        )
+    return "build it with the options that the file was made with."
+
+
+def few(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
+def size(t: Tensor) -> str:
+    return "x".join(map(str, t.shape)) or "a number"

@@ -1,0 +1,62 @@
+"""What the table of nets says of each, and the options that several share. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from daiving.options import Option
+
+# What a paper feeds its net: channels, height = width in pixels, classes
+DIGIT, THUMBNAIL, PHOTO, LARGE_PHOTO = (1, 28, 10), (3, 32, 10), (3, 224, 1000), (3, 299, 1000)
+
+
+@dataclass(frozen=True)
+class Entry:
+    where: str  # "module:class", imported only when the net is built
+    about: str
+    source: str  # the paper, or where else it is from
+    family: str  # key of IDEAS: what the net is there to show
+    parameters: int  # with the default options, for `home`; a test builds the net and counts
+    macs: int  # multiply-adds for one image, likewise, in evaluation
+    home: tuple[int, int, int]  # channels, height = width, classes: what the paper feeds it; the constructor's defaults
+    smallest: int  # pixels, height = width, with the default options
+    options: Mapping[str, Option] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # what the name stands for: {"depth": 50}
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # other forms: option -> value
+
+
+STEM = Option("separable", "first layer: separable as Table 1 counts it, or one 7x7", among=("separable", "full"))
+AUX = Option(True, "auxiliary classifiers while it trains")
+AUX_POOL = Option("mean5x5", "pool of the auxiliary heads", among=("mean5x5", "adaptive"))
+DROPOUT = Option(0.2, "share dropped before the last layer")
+ORDER = Option(
+    "figure", "branches join as the figures draw them, or as timm and the authors' code do", among=("figure", "timm")
+)
+SCALE = Option("0.17-0.10-0.20", "residuals are scaled by this in A, B and C; one number for all, 1 for none")
+
+SHORTCUT = "A pads zero channels, B projects where the shape changes, C projects in every block"
+SHORTCUT_A = Option("A", SHORTCUT, among=("A", "B", "C"))
+SHORTCUT_B = Option("B", SHORTCUT, among=("A", "B", "C"))
+STRIDE_ON = Option(
+    "1x1", "where a bottleneck halves: first 1x1 as the paper, or 3x3 as most code", among=("1x1", "3x3")
+)
+PREACT_STEM = Option(
+    "original",
+    "norm and ReLU behind conv1 and in the first block; shared: behind conv1 only; bit: first block only",
+    among=("original", "shared", "bit"),
+)
+DEPTH_6N = Option(20, "layers, 6n+2")
+OPTION_B = {"torchvision": {"shortcut": "B"}, "timm": {"shortcut": "B"}}
+ON_3X3 = {"torchvision": {"stride_on": "3x3"}, "timm": {"stride_on": "3x3"}}
+BIT = {"timm": {"stride_on": "3x3", "stem": "bit"}}
+
+DENSE = {
+    "growth": Option(32, "channels that each layer adds: k"),
+    "compression": Option(0.5, "share of the channels that a transition keeps"),
+    "bottleneck": Option(True, "a 1x1 convolution in front of each 3x3"),
+    "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's"),
+    "stem": Option("7x7", "first layer: one 7x7, or three 3x3", among=("7x7", "deep")),
+    "dropout": Option(0.0, "share dropped behind each convolution but the first"),
+    "checkpointed": Option(False, "less memory in training: the wide maps are computed again in the backward pass"),
+}
+DENSE_PRESETS = {"torchvision": {}, "timm": {}}  # the same net as the paper's
