@@ -213,12 +213,12 @@ def test_a_run_stopped_after_an_epoch_without_a_finite_validation_says_the_same_
 
 def test_one_cycle_goes_up_to_the_peak_and_down_to_nothing():
     recipe = Recipe(lr=0.4, warmup=0.25)
-    rates = [rate(recipe, step, 1000) for step in range(1000)]
+    rates = [rate(recipe, step, 1000, 100) for step in range(1000)]
     top = rates.index(max(rates))
     assert rates == sorted(rates[: top + 1]) + sorted(rates[top + 1 :], reverse=True)
     assert (top, max(rates)) == (pytest.approx(250, abs=1), pytest.approx(0.4, rel=1e-3))
     assert rates[-1] < 1e-5
-    assert rate(recipe.but(schedule="constant"), 999, 1000) == 0.4
+    assert rate(recipe.but(schedule="constant"), 999, 1000, 100) == 0.4
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(0.5, 4), (1.0, 8), (1.25, 10), (3.0, 24)])

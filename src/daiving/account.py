@@ -14,7 +14,7 @@ class Saving:
     block: str  # dotted name
     branch: str  # label
     kernel: str  # the one behind the 1x1: "5x5"
-    size: tuple[int, int]  # h w of the map
+    size: tuple[int, ...]  # h w of the map
     channels: tuple[int, int, int]  # of the input, behind the 1x1, behind the kernel
     reduced: int  # MACs as built: the 1x1, the kernel, and what follows
     direct: int  # MACs without the 1x1
@@ -48,7 +48,7 @@ def savings(block: Node) -> Iterator[Saving]:
         c_in, c_mid, c_out = first.taken[0], kernel.taken[0], kernel.given[0]
         direct = arm.macs - first.macs - kernel.macs + kernel.macs * c_in // c_mid
         name = kernel.label.split()[0]
-        yield Saving(block.name, arm.label, name, kernel.given[1:], (c_in, c_mid, c_out), arm.macs, direct)
+        yield Saving(block.name, arm.label, name, kernel.given[-2:], (c_in, c_mid, c_out), arm.macs, direct)
 
 
 def area(conv: Node) -> int:

@@ -13,11 +13,13 @@ COMMANDS = {
     "nets": ("the networks there are, with their options and costs", "daiving.commands.tables:nets"),
     "tasks": ("the data sets there are, and how to use your own images", "daiving.commands.tables:tasks"),
     "recipes": ("the named ways to train", "daiving.commands.tables:recipes"),
+    "look": ("the inside of a network: shapes, costs, a diagram", "daiving.commands.look:main"),
     "train": ("train one network with one seed", "daiving.commands.train:main"),
     "compare": ("compare networks over paired seeds, until there is a verdict", "daiving.commands.compare:main"),
     "runs": ("the runs and studies of a lab", "daiving.commands.lab:runs"),
     "show": ("one run or study: its verdict, its numbers, its report", "daiving.commands.lab:show"),
     "predict": ("classify images with a trained network", "daiving.commands.use:predict"),
+    "deck": ("the lecture deck's claims: its figure, ours, and a verdict", "daiving.commands.deck:main"),
     "export": ("write a trained network for other programs", "daiving.commands.use:export"),
 }
 

@@ -11,7 +11,7 @@ Four rewrites of its graph, each an identity in exact arithmetic:
 import copy
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, fx, nn
@@ -74,7 +74,9 @@ def fast(net: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
     quick.graph.lint()
     quick.delete_all_unused_submodules()
     quick.recompile()
-    quick = quick.to(memory_format=torch.channels_last)
+    for p in quick.parameters():
+        if p.dim() == 4:
+            p.data = p.data.contiguous(memory_format=torch.channels_last)
     prove(still, quick, shape)
     return quick
 
@@ -89,7 +91,7 @@ def modules_of(net: fx.GraphModule) -> dict[fx.Node, nn.Module]:
 def fold_norms(net: fx.GraphModule) -> None:
     modules = modules_of(net)
     for norm, m in modules.items():
-        before = norm.args[0]
+        before: Any = norm.args[0]
         if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and only_user(before, norm):
             conv = modules.get(before)
             if isinstance(conv, nn.Conv2d):
@@ -114,7 +116,7 @@ def swap_pools(net: fx.GraphModule) -> None:
         pool.prepend(conv)
         if bias is not None and m.count_include_pad and m.padding not in (0, (0, 0)):
             # A mean that counts the padding's zeros would thin the bias out at the border: it is added behind.
-            mix.bias = None
+            mix.register_parameter("bias", None)
             name = f"{str(conv.target).replace('.', '_')}_bias"
             net.add_submodule(name, AddBias(bias.detach()))
             with net.graph.inserting_after(pool):
@@ -132,9 +134,8 @@ def join_pointwise(net: fx.GraphModule) -> None:
         convs: list[Any] = [modules[node] for node in ours]
         first, widths = convs[0], [c.out_channels for c in convs]
         joint = nn.Conv2d(first.in_channels, sum(widths), 1, dtype=first.weight.dtype)
-        with torch.no_grad():
-            joint.weight.copy_(torch.cat([c.weight for c in convs]))
-            joint.bias.copy_(torch.cat([torch.zeros(c.out_channels) if c.bias is None else c.bias for c in convs]))
+        biases = [torch.zeros(c.out_channels) if c.bias is None else c.bias for c in convs]
+        joint.weight, joint.bias = (nn.Parameter(torch.cat(parts)) for parts in ([c.weight for c in convs], biases))
         name = "_".join(str(node.target).replace(".", "_") for node in ours)
         net.add_submodule(name, joint)
         with net.graph.inserting_after(source):
@@ -149,7 +150,7 @@ def join_pointwise(net: fx.GraphModule) -> None:
             net.graph.erase_node(node)
 
 
-def is_pointwise(m: Any) -> bool:
+def is_pointwise(m: object) -> TypeGuard[nn.Conv2d]:
     """Whether it is a 1x1 convolution that looks at every place and every channel."""
     return isinstance(m, nn.Conv2d) and (m.kernel_size, m.stride, m.padding, m.groups) == ((1, 1), (1, 1), (0, 0), 1)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
@@ -83,7 +84,7 @@ class Watch(LightMode):
         count = flop_registry.get(func._overloadpacket)
         if count is not None:
             self.run.macs[self.inside[-1]] += count(*args, **(kwargs or {}), out_val=out) // 2
-        for t in tree_leaves(out):
+        for t in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(t, Tensor):
                 storage = t.untyped_storage()
                 self.made.setdefault(StorageWeakRef(storage), (self.inside[-1], storage.nbytes()))
@@ -96,7 +97,6 @@ def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str 
     run, inside = Passed(), [""]
     watch = Watch(run, inside)
     names = {m: name for name, m in reversed(list(net.named_modules()))}
-    hooks = []
 
     def enter(m: nn.Module, args: tuple[Any, ...]) -> None:
         inside.append(names[m])
@@ -106,17 +106,19 @@ def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str 
     def leave(m: nn.Module, args: tuple[Any, ...], out: Any) -> None:
         run.given.setdefault(inside.pop(), joint_shape(out))
 
-    for m in names:
-        hooks += [m.register_forward_pre_hook(enter), m.register_forward_hook(leave)]
+    # For every module there is, which costs less than a hook for each of some thousand.
+    hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
     tensors = {
-        name: t.detach().to(device).requires_grad_(t.requires_grad)
+        name: t if t.device.type == device == "meta" else t.detach().to(device).requires_grad_(t.requires_grad)
         for name, t in (*net.named_parameters(), *net.named_buffers())
     }
+    away = any(t.device.type != "meta" for t in (*net.parameters(), *net.buffers()))
     was = {m: m.training for m in names}
     try:
         net.train(training)
         with watch, torch.set_grad_enabled(training):
-            answer = torch.func.functional_call(net, tensors, (torch.zeros(batch, *shape, device=device),))
+            x = torch.zeros(batch, *shape, device=device)
+            answer = torch.func.functional_call(net, tensors, (x,)) if away else net(x)
     finally:
         for hook in hooks:
             hook.remove()
@@ -132,7 +134,8 @@ def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str 
 
 def joint_shape(value: Any) -> tuple[int, ...]:
     """The shape of a tensor without its batch axis; of several that are stacked or summed, that of the first."""
-    t = next((leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)), None)
+    first = value[0] if isinstance(value, tuple) and value else value  # pytree's way is slow for a thousand layers
+    t = first if isinstance(first, Tensor) else next((x for x in tree_leaves(value) if isinstance(x, Tensor)), None)
     return tuple(t.shape[1:]) if t is not None else ()
 
 
@@ -153,7 +156,8 @@ class Tree:
         self.seen |= {id(p) for p in own}
         parts = {key: child for key, child in m.named_children() if join(name, key) in self.place}
         in_order = sorted(parts, key=lambda key: self.place[join(name, key)])
-        items: Sequence[str | Fork] = m.wiring() if hasattr(m, "wiring") else in_order
+        wiring: Any = getattr(m, "wiring", None)
+        items: Sequence[str | Fork] = wiring() if wiring else in_order
         children = tuple(node for item in items for node in self.item(name, parts, item))
         if not name:  # the parts of a net's body are stages of the net
             children = tuple(stage for node in children for stage in (node.children if node.name == "body" else [node]))
@@ -196,7 +200,7 @@ def path(label: str, nodes: list[Node]) -> Node:
 
 
 def summed(node: Node) -> Node:
-    """The node with what its children cost added to its own; what runs in training only is no part of the MACs above."""
+    """The node with the costs of its children added to its own; the MACs above leave out what runs in training only."""
     return replace(
         node,
         parameters=node.parameters + sum(child.parameters for child in node.children),

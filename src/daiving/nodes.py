@@ -11,8 +11,8 @@ class Node:
     name: str  # dotted name in the net, "" for the net itself; a path has its first module's
     label: str  # what it is, for people: "3x3 conv, 64", "max pool 3x3 /2"; the last part of the name for a block
     kind: str  # "leaf", "chain" (one after the other), "branches", "residual", "dense"
-    # What it does: a key of ROLES for a leaf, and "conv" for convolution, norm and activation one behind the other, which
-    # are one box to a reader though they have parts; "block" for all else that has parts.
+    # What it does: a key of ROLES for a leaf, and "conv" for convolution, norm and activation one behind the other,
+    # which are one box to a reader though they have parts; "block" for all else that has parts.
     role: str
     type: str  # class of the module
     taken: tuple[int, ...]  # shape that it reads: c h w

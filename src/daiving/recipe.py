@@ -33,11 +33,18 @@ class Recipe:
 
     epochs: float = opt(4.0, "passes over the training split; a fraction is a part of a pass", unit="passes", low=0.01)
     batch: int = opt(64, "examples in one step", unit="examples", low=1, high=1_000_000)
-    optimizer: str = opt("adamw", "rule that turns gradients into steps", among=("adamw", "sgd"))
+    optimizer: str = opt("adamw", "rule that turns gradients into steps", among=("adamw", "sgd", "rmsprop"))
     lr: float = opt(0.005, "learning rate; the peak of it when the schedule moves", unit="per step", low=0.0)
     momentum: float = opt(0.9, "share of the last step kept (AdamW: beta 1)", unit="share", low=0.0, high=0.9999)
     weight_decay: float = opt(0.0, "pull of each weight towards zero", unit="per step and lr", low=0.0)
-    schedule: str = opt("one_cycle", "lr over the run: up and down again, or constant", among=("one_cycle", "constant"))
+    epsilon: float = opt(1e-8, "added to the root mean square that a step is divided by (not sgd)", low=0.0)
+    schedule: str = opt(
+        "one_cycle",
+        "lr over the run: up and down again, constant, or down in stairs",
+        among=("one_cycle", "constant", "stairs"),
+    )
+    stair: float = opt(2.0, "length of a stair (stairs only)", unit="passes", low=0.01)
+    stair_factor: float = opt(0.94, "lr of a stair, as a share of the one before", unit="share", low=0.0, high=1.0)
     warmup: float = opt(0.25, "share of all steps on the way up (one_cycle only)", unit="share", low=0.0, high=0.9)
     clip: float = opt(5.0, "largest L2 norm of the gradient; 0 leaves it alone", unit="L2 norm", low=0.0)
     ema: float = opt(
@@ -144,6 +151,25 @@ RECIPES = {
             format="float32",
         ),
         "the lecture's own: SGD .01, momentum .5, batch 64, no decay, nine epochs",
+    ),
+    "inception_v3": (
+        # arXiv 1512.00567, section 8: RMSProp with decay 0.9 and epsilon 1.0, lr 0.045 times 0.94 every second epoch,
+        # gradients clipped at 2.0, batch 32 in each of 50 replicas, 100 epochs; section 7: label smoothing 0.1; running
+        # average of the weights. Momentum 0.9, weight decay 4e-5 and the average's 0.9999 are of the released code.
+        Recipe(
+            epochs=100.0,
+            batch=32,
+            optimizer="rmsprop",
+            lr=0.045,
+            momentum=0.9,
+            weight_decay=4e-5,
+            epsilon=1.0,
+            schedule="stairs",
+            clip=2.0,
+            ema=0.9999,
+            label_smoothing=0.1,
+        ),
+        "Inception v3's: RMSProp, label smoothing .1, lr down by .94 every second epoch",
     ),
 }
 

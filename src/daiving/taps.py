@@ -25,7 +25,7 @@ class Statistics:
 
 @dataclass
 class Tap:
-    """A module's last output, the gradient that came back to it, and the statistics of both; None before there is one."""
+    """A module's last output, the gradient that came back to it, and statistics of both; None before there is one."""
 
     name: str
     calls: int = 0  # of the module since the tap was opened
@@ -64,10 +64,10 @@ def taps(net: nn.Module, *names: str, keep: bool = True) -> Iterator[Mapping[str
 def reader(tap: Tap, keep: bool) -> Any:
     """A forward hook that fills the tap and changes nothing: it answers None, and so does the gradient's."""
 
-    def read_output(m: nn.Module, args: Sequence[Any], out: Any) -> None:  # noqa: ARG001
+    def read_output(m: nn.Module, args: Sequence[Any], out: Any) -> None:
         t = next((leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), None)
-        if t is None:
-            return
+        if t is None or torch._C._current_graph_task_id() != -1:
+            return  # inside a backward pass, a checkpointed net runs parts of itself again: that is no call of its own
         tap.calls += 1
         tap.gradient = tap.of_gradient = None
         tap.output, tap.of_output = t.detach().clone() if keep else None, statistics(t.detach())

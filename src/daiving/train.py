@@ -77,7 +77,7 @@ def fit(
         for x, y in train.shuffled(seed, epoch):
             if state.step == total:
                 break
-            lr = rate(recipe, state.step, total)
+            lr = rate(recipe, state.step, total, per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = lr
             loss = loss_of(net, x, y, recipe)
@@ -160,7 +160,11 @@ def lay_out(net: nn.Module, form: torch.memory_format) -> None:
 def make_optimizer(weights: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
         betas, decay = (recipe.momentum, 0.99), recipe.weight_decay  # 0.99: short runs need a short memory
-        return torch.optim.AdamW(weights, recipe.lr, betas=betas, weight_decay=decay, fused=True)
+        eps = recipe.epsilon
+        return torch.optim.AdamW(weights, recipe.lr, betas=betas, eps=eps, weight_decay=decay, fused=True)
+    if recipe.optimizer == "rmsprop":
+        more = dict(momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True)
+        return torch.optim.RMSprop(weights, recipe.lr, alpha=0.9, eps=recipe.epsilon, **more)
     return torch.optim.SGD(weights, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, fused=True)
 
 
@@ -175,10 +179,13 @@ def like(t: Tensor, weight: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(t)
 
 
-def rate(recipe: Recipe, step: int, total: int) -> float:
-    """Learning rate of a step (from 0): constant, or one cycle: linear up to `lr`, then half a cosine down to zero."""
+def rate(recipe: Recipe, step: int, total: int, per_epoch: int) -> float:
+    """Learning rate of a step (from 0): constant; in stairs, each `stair_factor` times the one before; or one cycle:
+    linear up to `lr`, then half a cosine down to zero."""
     if recipe.schedule == "constant":
         return recipe.lr
+    if recipe.schedule == "stairs":
+        return recipe.lr * recipe.stair_factor ** (step // round(recipe.stair * per_epoch))
     done = (step + 0.5) / total
     if done < recipe.warmup:
         return recipe.lr * done / recipe.warmup

@@ -1,10 +1,17 @@
 """daiving nets, tasks, recipes: what there is. None of them needs torch."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from daiving.commands.flags import parse
+from tyro.conf import Positional
+
+from daiving.commands.flags import arg, parse
+from daiving.errors import unknown
 from daiving.nets import NETS
+from daiving.nets.entry import Entry
+from daiving.nets.ideas import IDEAS, Idea
 from daiving.options import Option, joined, show, values
 from daiving.recipe import RECIPES, Recipe
 from daiving.tasks import TASKS
@@ -12,7 +19,15 @@ from daiving.tasks import TASKS
 
 @dataclass(frozen=True)
 class Nets:
-    """The networks, with their cost for one 28x28 image in 10 classes."""
+    """The networks by their ideas, each with what it costs for one image.
+
+    daiving nets
+    daiving nets resnet50     options and presets of one
+    daiving nets --lang ko    the ideas in Korean
+    """
+
+    name: Annotated[Positional[str], arg("a network, for all that is known of it")] = ""
+    lang: Annotated[str, arg("language of the ideas: en or ko")] = "en"
 
 
 @dataclass(frozen=True)
@@ -26,13 +41,51 @@ class Recipes:
 
 
 def nets(arguments: Sequence[str]) -> None:
-    parse(Nets, arguments, "nets")
+    flags = parse(Nets, arguments, "nets")
+    if flags.lang not in Idea._fields:
+        raise unknown("language", flags.lang, Idea._fields)
+    if flags.name:
+        if flags.name not in NETS:
+            raise unknown("net", flags.name, NETS, fix="`daiving nets` lists them.")
+        print_net(flags.name, flags.lang)
+        return
+    family = ""
     for name, entry in NETS.items():
-        print(f"{name}\n    {entry.about}")
-        print(f"    {entry.parameters:,} parameters, {entry.macs:,} MACs; source: {entry.source}")
-        print_options(entry.options)
+        if entry.family != family:
+            family = entry.family
+            print("\n".join(wrapped(getattr(IDEAS[family], flags.lang))))
+        size = "x".join(map(str, shape_of(entry)))
+        print(f"  {name:<20} {entry.parameters:>11,} parameters {entry.macs:>15,} MACs  {size}")
+        print(f"      {entry.about}")
     print("your own: path/to/file.py:Class, an nn.Module; it is given num_classes, in_channels and\n"
           "    image_size where it has such arguments")  # fmt: skip
+    print("`daiving nets NAME` has options and presets, `daiving look NAME` the inside.")
+
+
+def print_net(name: str, lang: str) -> None:
+    entry = NETS[name]
+    print(f"{name}\n    {entry.about}")
+    print("\n".join(wrapped(getattr(IDEAS[entry.family], lang), "    ")))
+    size, classes = "x".join(map(str, shape_of(entry))), entry.home[2]
+    print(f"    {entry.parameters:,} parameters, {entry.macs:,} MACs for {size} in {classes} classes")
+    print(f"    images from {entry.smallest}x{entry.smallest} on; source: {entry.source}")
+    print_options(entry.options)
+    if entry.presets:
+        print("    presets (preset=...): paper, as above")
+    for preset, values_ in entry.presets.items():
+        changes = joined("", values_).removeprefix(":") or "the same net"
+        print("\n".join(wrapped(f"{preset}: {changes.replace(',', ', ')}", "        ")))
+
+
+def shape_of(entry: Entry) -> tuple[int, int, int]:
+    channels, size, _ = entry.home
+    return channels, size, size
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Lines of at most 80 columns. A Korean character takes two."""
+    width = 80 if text.isascii() else 52
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "    ")
 
 
 def tasks(arguments: Sequence[str]) -> None:
@@ -56,4 +109,6 @@ def recipes(arguments: Sequence[str]) -> None:
 def print_options(options: Mapping[str, Option]) -> None:
     for key, option in options.items():
         default = joined("", {key: option.default}).removeprefix(":")
-        print(f"    {default:<20} {option.help} ({values(option)})")
+        lines = textwrap.wrap(f"{option.help} ({values(option)})", 55)
+        print(f"    {default:<20} {lines[0]}")
+        print("".join(f"    {'':<20} {line}\n" for line in lines[1:]), end="")

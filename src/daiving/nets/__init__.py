@@ -37,7 +37,7 @@ NETS: Mapping[str, Entry] = {
         "Cox 1958", "baseline", 7_850, 7_840, DIGIT, 1,
     ),
     "mnist_inception": Entry(
-        "daiving.nets.mnist_inception:MnistInception", "the lecture's Inception net for digits, with or without its jump",
+        "daiving.nets.mnist_inception:MnistInception", "the lecture's net for digits, with or without its jump",
         "the deck; hunkim/PyTorchZeroToAll 11_1", "inception", 97_298, 6_019_200, DIGIT, 16,
         {
             "jump": Option(False, "the deck's conv3: a 9x9 convolution past conv2 and incept2"),
@@ -240,7 +240,7 @@ NETS: Mapping[str, Entry] = {
             "growth": Option(12, "channels that each layer adds: k"),
             "bottleneck": Option(False, "a 1x1 convolution in front of each 3x3"),
             "compression": Option(1.0, "share of the channels that a transition keeps"),
-            "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's: 16, or 2k for a DenseNet-BC"),
+            "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's: 16, or 2k with BC"),
             "dropout": DENSE["dropout"],
             "checkpointed": DENSE["checkpointed"],
         },

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from daiving.errors import FixableError
 from daiving.nets.names import TABLES, translated
-from daiving.options import literal, split
+from daiving.options import split
 
 WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model")  # keys under which others keep the tensors
 SHOWN = 3  # names printed of a list of them
@@ -107,30 +107,24 @@ def check_stride(
     if "stride_on" not in options:
         return
     mine = options["stride_on"]
-    caffe = any(word in path.name.lower() for word in ("caffe", "msra"))
-    theirs: str | None = None
-    if caffe:
-        theirs, source = "1x1", "its name says that it comes from Caffe"
+    if any(word in path.name.lower() for word in ("caffe", "msra")):
+        theirs, source = "1x1", "for its name says that it comes from Caffe"
     elif "net" in about:  # daiving's own
-        theirs, source = str(literal(split(about["net"])[1].get("stride_on", "1x1"))), "its own words"
-    elif any(foreign(found, other, preset_) for other in TABLES for preset_ in TABLES[other] if other == name):
-        theirs, source = "3x3", "the names of torchvision and timm"
-        if preset != "paper" and mine != theirs:
-            warnings.warn(
-                f"The tensors of '{path}' have {source}, whose stride is on the 3x3; this net has it on the {mine}. "
-                "The file itself does not say; a wrong position loads without an error and answers wrongly.",
-                stacklevel=3,
-            )
-            return
-    if theirs is None:
+        theirs, source = split(about["net"])[1].get("stride_on", "1x1"), "by its own words"
+    elif any(foreign(found, name, library) for library in TABLES.get(name, {})):
+        theirs, source = "3x3", "for its tensors have the names of torchvision or timm"
+    else:
+        theirs, source = None, "which nothing in it says"
+    if theirs is None or (theirs != mine and preset != "paper" and theirs == "3x3"):
+        # With a preset the person chose the position beside it; the names alone do not prove them wrong.
         warnings.warn(
-            f"Nothing in '{path}' says whether its strides are on the 1x1 or on the 3x3; this net has them on the "
-            f"{mine}. A wrong position loads without an error and answers wrongly.",
-            stacklevel=3,
+            f"The file '{path}' may have its strides on the {theirs or '1x1 or on the 3x3'}, {source}; this net has "
+            f"them on the {mine}. A wrong position loads without an error and answers wrongly.",
+            stacklevel=4,
         )
     elif theirs != mine:
         raise FixableError(
-            f"The weights in '{path}' are for strides on the {theirs}, by {source}, and '{name}' has them on the {mine}.",
+            f"The weights in '{path}' are for strides on the {theirs}, {source}; this '{name}' has them on the {mine}.",
             expected="the same position: the tensors fit both, and the answers would be wrong in silence.",
             fix=f"build it with stride_on='{theirs}'" + (", or preset='torchvision'." if theirs == "3x3" else "."),
         )

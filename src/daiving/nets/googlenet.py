@@ -18,6 +18,8 @@ Where torchvision/timm differ
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -38,6 +40,7 @@ TABLE_1 = {
 }
 AUX_BEHIND = ("4a", "4d")  # section 5
 AUX_WEIGHT = 0.3
+Unit = Callable[..., nn.Sequential]  # `conv` with or without batch norm
 
 
 class InceptionReduced(Branches):
@@ -49,14 +52,14 @@ class InceptionReduced(Branches):
        └─ 3x3 max ─ 1x1 ───┘
     """
 
-    def __init__(self, c_in: int, row: tuple[int, ...], kernel5: int = 5, **unit: bool | float) -> None:
+    def __init__(self, c_in: int, row: tuple[int, ...], kernel5: int = 5, unit: Unit = conv) -> None:
         n1, r3, n3, r5, n5, pool = row
         super().__init__(
             {
-                "1x1": conv(c_in, n1, 1, **unit),
-                "3x3": chain({"reduce": conv(c_in, r3, 1, **unit), "full": conv(r3, n3, 3, **unit)}),
-                "5x5": chain({"reduce": conv(c_in, r5, 1, **unit), "full": conv(r5, n5, kernel5, **unit)}),
-                "pool": chain({"max": nn.MaxPool2d(3, 1, 1, ceil_mode=True), "project": conv(c_in, pool, 1, **unit)}),
+                "1x1": unit(c_in, n1, 1),
+                "3x3": chain({"reduce": unit(c_in, r3, 1), "full": unit(r3, n3, 3)}),
+                "5x5": chain({"reduce": unit(c_in, r5, 1), "full": unit(r5, n5, kernel5)}),
+                "pool": chain({"max": nn.MaxPool2d(3, 1, 1, ceil_mode=True), "project": unit(c_in, pool, 1)}),
             }
         )
         self.c_out = n1 + n3 + n5 + pool
@@ -71,13 +74,13 @@ class InceptionNaive(Branches):
        └─ 3x3 max ──┘
     """
 
-    def __init__(self, c_in: int, row: tuple[int, ...], kernel5: int = 5, **unit: bool | float) -> None:
+    def __init__(self, c_in: int, row: tuple[int, ...], kernel5: int = 5, unit: Unit = conv) -> None:
         n1, _, n3, _, n5, _ = row
         super().__init__(
             {
-                "1x1": conv(c_in, n1, 1, **unit),
-                "3x3": conv(c_in, n3, 3, **unit),
-                "5x5": conv(c_in, n5, kernel5, **unit),
+                "1x1": unit(c_in, n1, 1),
+                "3x3": unit(c_in, n3, 3),
+                "5x5": unit(c_in, n5, kernel5),
                 "pool": nn.MaxPool2d(3, 1, 1, ceil_mode=True),
             }
         )
@@ -110,7 +113,7 @@ class GoogLeNet(nn.Module):
     ) -> None:
         super().__init__()
         bn = norm == "bn"
-        unit: dict[str, bool | float] = {"bn": bn, "eps": 1e-3}
+        unit: Unit = partial(conv, bn=bn, eps=1e-3)
         fixed_aux = aux and aux_pool == "mean5x5"
         why = "its auxiliary pools are 5x5; 31 with aux=false" if fixed_aux else "it halves them five times"
         self.input = Input("googlenet", in_channels, 79 if fixed_aux else 31, image_size, why)
@@ -118,13 +121,13 @@ class GoogLeNet(nn.Module):
         if stem == "separable":
             # 3 x 8 x 49 + 24 x 64 = 2,712 weights: the "2.7K" of Table 1.
             depthwise = nn.Conv2d(in_channels, 8 * in_channels, 7, 2, 3, groups=in_channels, bias=False)
-            body["conv1"] = chain({"depthwise": depthwise, "pointwise": conv(8 * in_channels, 64, 1, **unit)})
+            body["conv1"] = chain({"depthwise": depthwise, "pointwise": unit(8 * in_channels, 64, 1)})
         else:
-            body["conv1"] = conv(in_channels, 64, 7, 2, **unit)
+            body["conv1"] = unit(in_channels, 64, 7, 2)
         body["pool1"] = nn.MaxPool2d(3, 2, ceil_mode=True)
         if not bn:
             body["norm1"] = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
-        body["conv2"] = chain({"reduce": conv(64, 64, 1, **unit), "full": conv(64, 192, 3, **unit)})
+        body["conv2"] = chain({"reduce": unit(64, 64, 1), "full": unit(64, 192, 3)})
         if not bn:
             body["norm2"] = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
         body["pool2"] = nn.MaxPool2d(3, 2, ceil_mode=True)
@@ -134,10 +137,10 @@ class GoogLeNet(nn.Module):
                 body["pool3"] = nn.MaxPool2d(3, 2, ceil_mode=True)
             if name == "5a":
                 body["pool4"] = nn.MaxPool2d(pool4, 2, ceil_mode=True)
-            block = MODULES[module](c, row, kernel5, **unit)
+            block = MODULES[module](c, row, kernel5, unit)
             body[name], c = block, block.c_out
             if aux and name in AUX_BEHIND:
-                heads[name] = aux_head(c, num_classes, image_size, aux_pool, **unit)
+                heads[name] = aux_head(c, num_classes, image_size, aux_pool, unit)
         self.body = chain(body)
         self.aux = nn.ModuleDict(heads)
         self.head = head(c, num_classes, dropout)
@@ -157,7 +160,7 @@ class GoogLeNet(nn.Module):
         return Scores(logits, tuple(aux), AUX_WEIGHT) if aux else logits
 
 
-def aux_head(c_in: int, num_classes: int, image_size: int, pool: str, **unit: bool | float) -> nn.Sequential:
+def aux_head(c_in: int, num_classes: int, image_size: int, pool: str, unit: Unit = conv) -> nn.Sequential:
     """Section 5: mean pool 5x5 by 3, 1x1 to 128, linear to 1024, dropout 70 %, linear to the classes."""
     side = math.ceil(image_size / 2)  # behind conv1
     for _ in range(3):
@@ -166,7 +169,7 @@ def aux_head(c_in: int, num_classes: int, image_size: int, pool: str, **unit: bo
     return chain(
         {
             "pool": nn.AvgPool2d(5, 3) if pool == "mean5x5" else nn.AdaptiveAvgPool2d(4),
-            "conv": conv(c_in, 128, 1, **unit),
+            "conv": unit(c_in, 128, 1),
             "flatten": nn.Flatten(),
             "fc1": nn.Linear(128 * side**2, 1024),
             "relu": nn.ReLU(inplace=True),

@@ -8,12 +8,13 @@ The figures number the channels of every layer, so that each class below is one 
 do not pad.
 
 Where this leaves the paper
-    Nowhere in its numbers. Figure 3 gives the last 3x3 of the stem no stride; its map would not fit the pool beside
-    it, so it goes by 2. Figure 5 names two kernels in a row 1x7, where a row and a column are meant. In the stem and in
-    the longest branches of B and C the figures name a column where the authors' code has a row, and the other way
-    round; what the figures draw first is there the code's first with width before height. We have the code's kernels,
-    in which all weights are. Batch norm's eps (1e-3), average pools that do not count their padding, and the initial
-    weights (normal of variance 2 / fan_in; theirs are cut at two deviations) are from that code; the paper is silent.
+    Nowhere in its widths. Figure 3 gives the last 3x3 of the stem no stride; its map would not fit the pool beside it,
+    so it goes by 2. Figure 5 has a branch of two 1x7, where a row and a column are meant. In the stem and in the
+    longest branches of B and C, what the figures call 7x1 is 1x7 in the authors' code and the other way round, as if
+    width came first; in the other branches both agree, height first. Ours are the code's kernels, for which all trained
+    weights are. The size of the average pools (3x3, padding not counted), batch norm's eps (1e-3) and the initial
+    weights (normal of variance 2 / fan_in; theirs are cut at two deviations) are from that code too: the paper gives
+    none of them.
 
 Where torchvision/timm differ
     timm (preset "timm", as the authors' code) joins its branches from the 1x1 to the pool, where the figures draw the
@@ -37,7 +38,7 @@ REDUCTION_A = {
     "resnet_v2": (256, 256, 384, 384),
 }
 SMALLEST = 75
-WHY = "of less, its layers without padding leave no pixel for the last ones"
+WHY = "of less, its layers without padding leave no pixel"
 
 unit = partial(conv, eps=1e-3)
 valid = partial(conv, eps=1e-3, padding=0)  # marked "V" in the figures

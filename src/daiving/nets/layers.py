@@ -5,7 +5,7 @@ Legend of shapes in this folder: `n` batch, `c` channels, `h w` height and width
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Union
+from typing import Literal, NamedTuple, Union
 
 import torch
 from jaxtyping import Float
@@ -151,7 +151,7 @@ def head(c_in: int, num_classes: int, dropout: float = 0.0) -> nn.Sequential:
     )
 
 
-def he_normal(net: nn.Module, mode: str = "fan_out") -> None:
+def he_normal(net: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:
     """He et al., 2015 (arXiv 1502.01852, eq. 14 forward with "fan_in", eq. 15 backward with "fan_out"): N(0, 2 / fan)
     for every convolution; biases zero."""
     for m in net.modules():

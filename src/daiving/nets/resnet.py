@@ -6,13 +6,14 @@
 The nets for ImageNet: Table 1, with the plain nets of 18 and 34 layers. Those for CIFAR are in `resnet_cifar.py`.
 
 Where this leaves the paper
-    Nowhere by default. The paper puts the stride of a bottleneck on its first 1x1 (its 3.8 G multiply-adds for 50
-    layers say so as well); `stride_on="3x3"` is the common later form, 231 million dearer, with the same tensors, so
-    that weights of one form load into the other without a word and answer wrongly. Depths 18 and 34 stand in Table 2
-    with shortcut A, in Table 3 with B and C as well; 50 and more have B. Shortcuts C and A are there for every depth;
-    the paper has them for 34 (A for 18 too). The paper says that convolutions start "as in [13]", not whether by fan
-    in or fan out: fan out is what the first author's code of 2016 has, and our choice here. It does not say how
-    pool1's border is treated either: we pad by one, which gives the paper's sizes.
+    Nowhere by default, where the paper is plain. Table 1 says which block of a stage has the stride, not which of a
+    bottleneck's convolutions: 3.8 G multiply-adds for 50 layers fit the first 1x1, where the authors' Caffe files have
+    it. `stride_on="3x3"` is the common later form, 231 million dearer, with the same tensors, so that weights of one
+    form load into the other without a word and answer wrongly. Depths 18 and 34 have shortcut A in the paper's Table 2,
+    34 has B and C as well in Table 3; 50 and more have B. Here every depth may have any. The paper starts its
+    convolutions "as in [13]" (He et al., 2015) and does not say whether by fan in or fan out: fan out is what the first
+    author's code of 2016 has, and our choice here. Nor does it say how pool1 treats the border: we pad by one, which
+    gives the paper's sizes.
 
 Where torchvision/timm differ
     Both (presets "torchvision", "timm") have shortcut B at every depth and the stride on the 3x3. The names and shapes

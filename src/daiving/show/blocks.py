@@ -46,7 +46,8 @@ def grouped(node: Node) -> list[list[Node]]:
     if not node.children:
         return [[node]]
     groups: list[list[Node]] = []
-    ahead = node.children[0].role in FOLLOWS  # norm and activation come before their convolution
+    # Whether norm and activation come before their convolution.
+    ahead = next((part.role in FOLLOWS for part in node.children if part.role in (*FOLLOWS, "conv", "linear")), False)
     fresh = True
     for part in node.children:
         if part.kind != "leaf":

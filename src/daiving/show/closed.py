@@ -31,6 +31,7 @@ def closed(stage: Stage, w: float, tint: str = "", mark: str = "", kind: str = "
     node, (name, given, below) = stage.node, texts(stage)
     h = ROW + (16 if below else 0)
     stripe = fill(node.role) if node.role != "block" else BLOCK
+    w = max(w, measure(stage) + (16 if mark else 0))
     behind = 3 if len(stage.nodes) > 1 else 0
 
     def paint(x: float, y: float) -> str:
@@ -102,9 +103,10 @@ def legend(roles: Iterable[str], width: float, more: Sequence[tuple[str, str]] =
 
 def finished(piece: Piece, words: str, roles: Iterable[str], alone: bool, more: Sequence[tuple[str, str]] = ()) -> str:
     """The SVG around a piece, with its legend below and a sentence for those who cannot see it."""
-    below = legend(roles, max(piece.width, 300), more)
+    used = set(roles)
+    below = legend(used, max(piece.width, 300), more) if used - {"block"} or more else Piece(0, 0, 0, lambda *_: "")
     width = max(piece.width, below.width) + 2 * MARGIN
-    height = piece.height + GAP + below.height + 2 * MARGIN
+    height = piece.height + (GAP + below.height if below.height else 0) + 2 * MARGIN
     inside = piece.paint((width - piece.width) / 2, MARGIN) + below.paint(MARGIN, MARGIN + piece.height + GAP)
     size = f'width="{number(width)}" height="{number(height)}" viewBox="0 0 {number(width)} {number(height)}"'
     first = ' xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif"' if alone else ""

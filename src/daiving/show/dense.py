@@ -19,11 +19,8 @@ def dense(node: Node, inside: Callable[[Node], Piece]) -> Piece:
     count = len(layers)
     drawn = range(count) if count <= MOST else [0, 1, 2, count - 2, count - 1]
     pieces = {i: panel(inside(layers[i]), arm_name(layers[i])) for i in drawn}
-    more = f"{count - len(pieces)} more layers, {3 + 1} to {count - 2}"
-    notes = [
-        f"{places[0]} channels",
-        *(f"+{now - then} = {now}" for then, now in pairwise(places)),
-    ]
+    more = f"{count - len(pieces)} more layers, 4 to {count - 2}"
+    notes = [f"{places[0]} channels", *(f"+{now - then} = {now}" for then, now in pairwise(places))]
     sources = [i for i in range(count) if i in pieces or i - 1 in pieces]  # places that lines start from
     lane = 9
     half = max(*(piece.axis for piece in pieces.values()), wide(more, SMALL) / 2 + 9)
@@ -92,9 +89,8 @@ def panel(piece: Piece, name: str) -> Piece:
 
 
 def left_out(x: float, y: float, words: str) -> str:
-    w = wide(words, SMALL) + 12
     dots = "".join(f'<circle cx="{x:g}" cy="{y + 8 * k - 4:g}" r="1.5" fill="{INK}"/>' for k in (1, 5))
-    return group("left out", words, dots + text(x, y + 20, words, size=SMALL, fill=QUIET, more=halo())) if w else ""
+    return group("", words, dots + text(x, y + 20, words, size=SMALL, fill=QUIET, more=halo()), "left-out")
 
 
 def channels(node: Node, layers: Sequence[Node]) -> list[int]:

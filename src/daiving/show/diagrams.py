@@ -152,10 +152,13 @@ def pair_svg(a: Node, b: Node, names: tuple[str, str] | None = None, *, alone: b
     lanes = in_lanes(a), in_lanes(b)
     rows = aligned(*lanes)
     kinds = [difference(*row) for row in rows]
+    # The boxes of each lane are equally wide in both nets, with room for the marks; further lanes are all as one.
     widths = [
-        max(measure(at.stage) for side in lanes for at in side if bool(at.lane) == far) + 16
+        max(
+            (measure(at.stage) + 16 for side in lanes for at in side if bool(at.lane) == far and not at.hangs),
+            default=0,
+        )
         for far in (False, True)
-        if far in {bool(at.lane) for side in lanes for at in side}
     ]
     tops, y = [], 32.0
     for row in rows:
@@ -177,7 +180,8 @@ def pair_svg(a: Node, b: Node, names: tuple[str, str] | None = None, *, alone: b
     return finished(Piece(sides[0].width + apart + sides[1].width, y - GAP, 0, paint), words, roles, alone, more)
 
 
-LOOKS = {"same": (palette.FRAME, ""), "differs": (palette.DIFFERS, "≠"), "only": (palette.ONLY, "+")}
+HUNG = 40  # px from a net's line to an auxiliary head beside it
+LOOKS = {"alike": (palette.FRAME, ""), "unlike": (palette.DIFFERS, "≠"), "alone": (palette.ONLY, "+")}
 
 
 def one_of_two(title: str, entries: list[tuple[Lane, float, str]], widths: list[float]) -> Piece:
@@ -194,13 +198,13 @@ def one_of_two(title: str, entries: list[tuple[Lane, float, str]], widths: list[
         fork = y
         for at, top, kind in entries:
             tint, mark = LOOKS[kind]
-            box = closed(at.stage, widths[at.lane], tint, mark, f"stage {kind}", dashed=at.hangs)
             top, axis = y + top, axes[at.lane]
             if at.hangs:
-                side = ends[0] + 7
-                out += line((axes[0], side), (axis, side), (axis, top), head=True, dashed=True)
-                out += box.paint(x + left[at.lane], top)
+                box = closed(at.stage, 0, tint, mark, f"stage {kind}", dashed=True)
+                level = top + box.height / 2
+                out += line((axis, level), (axis + HUNG, level), head=True, dashed=True) + box.paint(axis + HUNG, top)
                 continue
+            box = closed(at.stage, widths[at.lane], tint, mark, f"stage {kind}")
             if at.splits:
                 fork = ends.get(0, top - GAP) + 7
             if at.meets:
@@ -217,4 +221,6 @@ def one_of_two(title: str, entries: list[tuple[Lane, float, str]], widths: list[
         return out
 
     height = entries[-1][1] + ROW
-    return Piece(sum(widths) + apart * (many - 1), height, widths[0] / 2, paint)
+    hung = max((measure(at.stage) + 16 for at, _, _ in entries if at.hangs), default=0)
+    width = max(sum(widths) + apart * (many - 1), widths[0] / 2 + HUNG + hung if hung else 0)
+    return Piece(width, height, widths[0] / 2, paint)

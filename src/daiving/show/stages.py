@@ -91,8 +91,12 @@ def is_path(node: Node) -> bool:
 
 
 def holds_blocks(node: Node) -> bool:
-    """A stage in the papers' sense: several modules that are blocks themselves, one after the other."""
-    return node.kind == "chain" and any(part.role == "block" and part.type for part in node.children)
+    """A stage in the papers' sense: nothing but modules that are blocks themselves, one after the other."""
+    return (
+        node.kind == "chain"
+        and bool(node.children)
+        and all(part.role == "block" and part.type for part in node.children)
+    )
 
 
 def arms_and_join(node: Node) -> tuple[tuple[Node, ...], Node | None]:
@@ -177,13 +181,13 @@ class Lane:
 
     def like(self, other: "Lane") -> bool:
         """Whether the two may stand opposite: they are of one kind or have one name."""
-        named_alike = last_name(self.stage.node) == last_name(other.stage.node) and self.lane == other.lane
-        return self.key[1:] == other.key[1:] or named_alike
+        one_name = last_name(self.stage.node) == last_name(other.stage.node)
+        return self.key[1:] == other.key[1:] or (one_name and self.key[3:] == other.key[3:])
 
     @property
     def key(self) -> tuple:
         node = self.stage.node
-        return node.label, node.kind, node.role, self.lane
+        return node.label, node.kind, node.role, self.lane, self.hangs
 
 
 def in_lanes(node: Node) -> list[Lane]:
@@ -191,7 +195,7 @@ def in_lanes(node: Node) -> list[Lane]:
     out: list[Lane] = []
     for stage in stages(node):
         if not is_path(stage.node):
-            out += [Lane(stage), *(Lane(Stage((aux,)), 1, hangs=True) for aux in stage.aux)]
+            out += [Lane(stage), *(Lane(Stage((aux,)), hangs=True) for aux in stage.aux)]
             continue
         arms, join = arms_and_join(stage.node)
         for lane, arm in enumerate(arms):
@@ -220,9 +224,9 @@ def aligned(a: Sequence[Lane], b: Sequence[Lane]) -> list[tuple[Lane | None, Lan
 
 
 def difference(a: Lane | None, b: Lane | None) -> str:
-    """`same`, `differs`, or `only` where it is in one of the two."""
+    """`alike`, `unlike`, or `alone` where it is in one of the two."""
     if a is None or b is None:
-        return "only"
+        return "alone"
     one, other = a.stage, b.stage
     equal = same(one.node, other.node) and len(one.nodes) == len(other.nodes)
-    return "same" if equal and (one.node.label, one.node.taken) == (other.node.label, other.node.taken) else "differs"
+    return "alike" if equal and (one.node.label, one.node.taken) == (other.node.label, other.node.taken) else "unlike"

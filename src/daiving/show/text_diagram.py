@@ -119,7 +119,8 @@ def forked(arms: Sequence[Drawn]) -> Drawn:
     exit_row = leaves[-2] if len(leaves) > 2 else leaves[0]
     for i, row in enumerate(rows):
         left, right = corner(i, enters, enters[0]), corner(i, leaves, exit_row, mirrored=True)
-        out.append(left + ("─" if i in enters and row[0] == "─" else "─ " if i in enters else "  ") + row + right)
+        start = "─" if row[0] == "─" else "──" if row[0] in CORNERS else "─ "
+        out.append(left + (start if i in enters else "  ") + row + right)
     longest = max(map(len, out))
     out = [row if len(row) == longest else stretched(row, longest) for row in out]
     return Drawn(tuple(out), enters[0], exit_row)

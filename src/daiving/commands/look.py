@@ -1,0 +1,181 @@
+"""daiving look: the inside of a network, before anything is trained."""
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from tyro.conf import Positional
+
+from daiving.account import account
+from daiving.commands.flags import arg, parse
+from daiving.commands.lab import grid
+from daiving.errors import FixableError, unknown
+from daiving.files import write_atomic
+from daiving.nets import NETS
+from daiving.nets.entry import PHOTO
+from daiving.nodes import Node
+from daiving.options import literal, split
+
+FORMS = ("table", "diagram", "json", "svg", "html")
+FILES = ("svg", "html")  # forms that are written to a file
+WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Look:
+    """The inside of a network: shapes, parameters, multiply-adds, memory.
+
+    daiving look googlenet
+    daiving look googlenet --open 3a --form diagram
+    daiving look resnet50 --vs resnet50:stride_on=3x3 --form html
+    """
+
+    net: Annotated[Positional[str], arg("a net of `daiving nets` with its options, or path/to/file.py:Class")]
+    vs: Annotated[str | None, arg("a second net, to see what differs")] = None
+    input: Annotated[str | None, arg("channels x height x width of an image; what the paper feeds it")] = None
+    open: Annotated[str | None, arg("a block to see from the inside: 3a")] = None
+    depth: Annotated[int, arg("levels of parts below each stage in the table")] = 0
+    form: Annotated[str | None, arg("table, diagram (text), json, svg or html; else by the end of --out")] = None
+    out: Annotated[Path | None, arg("the file to write; svg and html are named after the net")] = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    flags = parse(Look, arguments, "look")
+    form = form_of(flags)
+    if flags.depth < 0:
+        raise FixableError(
+            f"--depth is {flags.depth}.", expected="0 for the stages, or how many levels deeper.", fix="leave it out."
+        )
+    nets = [seen(text, flags.input) for text in (flags.net, flags.vs) if text]
+    shown = [opened(net, flags.open) for net in nets] if flags.open else nets
+    said = text(form, shown, flags)
+    out = flags.out
+    if out is None and form in FILES:
+        out = Path(re.sub(r"[^\w.=-]+", "-", "-vs-".join(net["name"] for net in shown)) + f".{form}")
+    if out is None:
+        print(said)
+        return 0
+    if not out.parent.is_dir() or out.is_dir():
+        raise FixableError(
+            f"'{out}' cannot be written: "
+            + ("it is a folder." if out.is_dir() else f"there is no folder '{out.parent}'."),
+            expected="the name of a file, in a folder that is there.",
+            fix="make the folder first, or choose another --out.",
+        )
+    write_atomic(out, lambda file: file.write(said.encode()))
+    print(f"{out}: {out.stat().st_size:,} bytes")
+    return 0
+
+
+def form_of(flags: Look) -> str:
+    ending = flags.out.suffix.removeprefix(".") if flags.out else ""
+    form = flags.form or (ending if ending in FORMS else "diagram" if ending == "txt" else "table")
+    if form not in FORMS:
+        raise unknown("form", form, FORMS)
+    return form
+
+
+def seen(text: str, size: str | None) -> dict[str, Any]:
+    """A net as a person names it, looked at on the `meta` device: its name, its input, its tree and its account."""
+    import torch  # not above: a mistake in the call is said without it
+
+    from daiving.look import look
+    from daiving.nets.build import build
+
+    name, given = split(text)
+    options = {key: literal(value) for key, value in given.items()}
+    home = NETS[name].home if name in NETS else PHOTO
+    shape = shape_of(size) if size else (options.get("in_channels", home[0]), *[options.get("image_size", home[1])] * 2)
+    options = {"num_classes": home[2], "in_channels": shape[0], "image_size": min(shape[1:])} | options
+    with torch.device("meta"):
+        net = build(name, **options)
+    return seen_tree(text, shape, look(net, shape))
+
+
+def seen_tree(name: str, shape: tuple[int, ...], node: Node) -> dict[str, Any]:
+    rows = [asdict(saving) | {"ratio": saving.ratio, "sentence": saving.sentence} for saving in account(node)]
+    return {"name": name, "input": shape, "node": node, "account": rows}
+
+
+def shape_of(text: str) -> tuple[int, int, int]:
+    found = re.fullmatch(r"([1-9]\d*)[x×,]([1-9]\d*)[x×,]([1-9]\d*)", text.strip())
+    if not found:
+        raise FixableError(
+            f"The input '{text}' is no shape of an image.",
+            expected="channels x height x width, whole numbers.",
+            fix="write for example --input 3x224x224.",
+        )
+    c, h, w = map(int, found.groups())
+    return c, h, w
+
+
+def opened(net: dict[str, Any], block: str) -> dict[str, Any]:
+    """The same for one block of the net."""
+    from daiving.show.stages import find
+
+    node = find(net["node"], block)
+    if node is None or not node.children:
+        blocks = [one for stage in net["node"].children for one in (stage, *stage.children) if one.role == "block"]
+        raise unknown(
+            f"block of '{net['name']}'", block, [one.name.removeprefix("body.") for one in blocks if one.type]
+        )
+    return seen_tree(f"{net['name']} {block}", node.taken, node)
+
+
+def text(form: str, nets: list[dict[str, Any]], flags: Look) -> str:
+    """What is printed or written, as one text."""
+    if form == "json":
+        from daiving.show.look_table import to_dict
+
+        plain = [{**net, "node": to_dict(net["node"])} for net in nets]
+        return json.dumps(plain if flags.vs else plain[0], indent=1)
+    if form == "html":
+        from daiving.show.look_page import page
+
+        return page({"nets": nets})
+    if form == "svg":
+        from daiving.show.diagrams import block_svg, net_svg, pair_svg
+
+        if len(nets) == 2:
+            return pair_svg(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]))
+        return (block_svg if flags.open else net_svg)(nets[0]["node"])
+    if form == "diagram":
+        from daiving.show.text_diagram import text_diagram
+
+        return "\n\n".join(f"{net['name']}\n\n{text_diagram(net['node'])}" for net in nets)
+    if len(nets) == 2:
+        from daiving.show.look_pair import pair_text
+
+        return pair_text(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]))
+    from daiving.show.look_table import look_text
+
+    return "\n\n".join(f"{heading(net)}\n\n{look_text(net['node'], flags.depth)}{savings(net)}" for net in nets)
+
+
+def heading(net: dict[str, Any]) -> str:
+    return f"{net['name']}, one image of {'x'.join(map(str, net['input']))}"
+
+
+def savings(net: dict[str, Any]) -> str:
+    """The account of the branches, for the terminal."""
+    if not net["account"]:
+        return ""
+    table = grid("branch", "map", "MACs", "without the 1x1", "")
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    for row in net["account"]:
+        sizes = "x".join(map(str, (*row["size"], row["channels"][0])))
+        path = " → ".join((sizes, *map(str, row["channels"][1:])))
+        ratio = row["ratio"]
+        verdict = f"{ratio:.1f}x cheaper" if ratio > 1 else f"{1 / ratio - 1:.0%} dearer"
+        name = f"{row['block'].removeprefix('body.')} {row['branch']}".strip()
+        table.add_row(name, path, f"{row['reduced']:,}", f"{row['direct']:,}", verdict)
+    out = io.StringIO()
+    Console(file=out, width=WIDTH, highlight=False).print(table)
+    heading = "What the 1x1 before a larger kernel saves, or costs:"
+    return "\n".join(["", "", heading, *(line.rstrip() for line in out.getvalue().rstrip().splitlines())])
