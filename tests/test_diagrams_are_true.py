@@ -380,13 +380,6 @@ def test_every_colour_of_a_picture_has_a_dark_one_in_its_place():
         body = re.sub(r"<style>.*?</style>", "", svg)
         used = set(re.findall(r'(?:fill|stroke)="(#\w+)"', body))
         assert used <= set(light)
-    assert {name: palette.COLOURS[name] for name in ("paper", "ink", "quiet", "grid")} == shared_colours()
-
-
-def shared_colours() -> dict[str, tuple[str, str]]:
-    from daiving.show.svg import COLOURS
-
-    return {name: COLOURS[name] for name in ("paper", "ink", "quiet", "grid")}
 
 
 def test_drawing_needs_no_torch():

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from daiving.api import Outcome as Outcome
     from daiving.api import Study as Study
     from daiving.errors import FixableError as FixableError
+    from daiving.fast import fast as fast
+    from daiving.look import look as look
     from daiving.nets import NETS as NETS
     from daiving.nets.build import build as build
     from daiving.recipe import RECIPES as RECIPES
     from daiving.recipe import Recipe as Recipe
+    from daiving.taps import taps as taps
     from daiving.tasks import TASKS as TASKS
 
 __version__ = "0.1.0"
@@ -35,9 +38,12 @@ WHERE = {
     "NETS": "daiving.nets",
     "TASKS": "daiving.tasks",
     "build": "daiving.nets.build",
+    "look": "daiving.look",
+    "taps": "daiving.taps",
+    "fast": "daiving.fast",
     "FixableError": "daiving.errors",
 }
-__all__ = ["NETS", "RECIPES", "TASKS", "FixableError", "Outcome", "Recipe", "Study", "build"]
+__all__ = ["NETS", "RECIPES", "TASKS", "FixableError", "Outcome", "Recipe", "Study", "build", "fast", "look", "taps"]
 
 
 def __getattr__(name: str) -> Any:

@@ -88,12 +88,12 @@ def seen(text: str, size: str | None) -> dict[str, Any]:
     from daiving.nets.build import build
 
     name, given = split(text)
-    options = {key: literal(value) for key, value in given.items()}
+    options: dict[str, Any] = {key: literal(value) for key, value in given.items()}
     home = NETS[name].home if name in NETS else PHOTO
     shape = shape_of(size) if size else (options.get("in_channels", home[0]), *[options.get("image_size", home[1])] * 2)
-    options = {"num_classes": home[2], "in_channels": shape[0], "image_size": min(shape[1:])} | options
+    facts: dict[str, Any] = {"num_classes": home[2], "in_channels": shape[0], "image_size": min(shape[1:])}
     with torch.device("meta"):
-        net = build(name, **options)
+        net = build(name, **(facts | options))
     return seen_tree(text, shape, look(net, shape))
 
 

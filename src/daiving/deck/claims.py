@@ -25,7 +25,7 @@ CLAIMS: Mapping[int, Claim] = {
         NONE, MOMENT, "modules:naive_module",
     ),
     2: Claim(
-        INCEPTION, "Inception module with dimension reductions: a 1x1 in front of 3x3 and 5x5, one behind the pool.", "",
+        INCEPTION, "Module with dimension reductions: a 1x1 in front of 3x3 and 5x5, one behind the pool.", "",
         NONE, MOMENT, "modules:reduced_module",
     ),
     3: Claim(

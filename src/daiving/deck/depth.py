@@ -19,7 +19,10 @@ NAMES = {
     "original": "relu(x + F(x)), F of 2 layers",
     "before": "x + W relu(bn(x))",
 }
-RECIPE = "{n:,} digits pooled to 7x7, width 48, SGD with momentum .9, batch 50, {epochs} epochs, best of learning rates {rates}"
+RECIPE = (
+    "{n:,} digits pooled to 7x7, width 48, SGD with momentum .9, batch 50, {epochs} epochs, the best of the learning "
+    "rates {rates}"
+)
 
 
 def first_gradient(kind: str, depths: Sequence[int], seeds: Sequence[int]) -> dict[int, list[list[float]]]:
@@ -39,8 +42,9 @@ def vanishing(*, seeds: Sequence[int] = SEEDS, depths: Sequence[int] = (2, 4, 8,
     return Evidence(
         f"sigmoid: {fmean(first['sigmoid'][low]):.1e} at {low} layers, {fmean(first['sigmoid'][high]):.1e} at {high}",
         REPRODUCED if vanishes else NOT_SO,
-        f"With sigmoid layers the gradient that reaches the first layer falls by a factor of {1 / per_layer:.0f} with each "
-        f"layer more. It is no fate of depth: with ReLU and batch norm it is {fmean(first['plain'][high]):.2g} at {high}.",
+        f"With sigmoid layers the gradient that reaches the first one falls by a factor of {1 / per_layer:.1f} with "
+        f"each layer more. Depth alone does not do it: with ReLU and batch norm it is {fmean(first['plain'][high]):.2g} at "
+        f"{high} layers.",
         ("layers", "sigmoid, mean (low to high)", "ReLU + batch norm, mean (low to high)"),
         tuple((str(d), *(in_range(first[kind][d]) for kind in first)) for d in depths),
         (f"L2 norm of the first layer's gradient [nats per unit] before training, all {EXAMPLES:,} digits, "
@@ -61,13 +65,13 @@ def gives_up(*, seeds: Sequence[int] = SEEDS, depth: int = 8, epochs: int = 4) -
     columns = {kind: [[row[i] for row in rows] for i in range(depth)] for kind, rows in found.items()}
     accuracy = {kind: fmean(one.accuracy) for kind, one in trained.items()}
     return Evidence(
-        f"{depth} sigmoid layers: {accuracy['sigmoid']:.1%} right after training, with ReLU + batch norm {accuracy['plain']:.1%}",
+        f"{depth} sigmoid layers: training accuracy {accuracy['sigmoid']:.1%}; ReLU + batch norm: {accuracy['plain']:.1%}",
         CANNOT_TELL,
-        "The slide names no quantity. Read as ①, the sigmoid net bears it out: the gradient fades on its way back and the "
-        "net stays near chance. Read as the cause of ③, it does not hold: see claim 16.",
+        "The slide names no quantity. Read as ①, the sigmoid net bears it out: the gradient fades on its way back and "
+        "the net learns little or nothing. Read as the cause of ③, it does not hold: see claim 16.",
         ("layer", "sigmoid, gradient mean (low to high)", "ReLU + batch norm"),
         tuple((str(i + 1), *(in_range(columns[kind][i]) for kind in columns)) for i in reversed(range(depth))),
-        (f"Gradient norms [nats per unit] before training, n = {len(seeds)} seeds; from the last layer back to the first.",
+        (f"Gradient norms [nats per unit] before training, from the last layer back to the first, n = {len(seeds)} seeds.",
          RECIPE.format(n=EXAMPLES, epochs=epochs, rates=rates_text(RATES)) + "; chance is about 10 %."),
         Figure(
             "layer, counted from the input",
@@ -97,10 +101,10 @@ def degradation(
         f"training accuracy {fmean(best.accuracy):.1%} at best, {fmean(high.accuracy):.1%} at {max(depths)} layers",
         verdict,
         {
-            REPRODUCED: f"Deeper is worse on the very digits it trains on (by {drop * 100:.1f} ± {half * 100:.1f} points, "
-            f"95 %, {len(seeds)} pairs), so it is no overfitting. Nor do its gradients vanish: the first layer's "
+            REPRODUCED: f"Deeper is worse on the very digits it trains on (by {drop * 100:.1f} ± {half * 100:.1f} "
+            f"points, 95 %, {len(seeds)} pairs), so it is no overfitting. Nor do its gradients vanish: the first layer's "
             f"is {fmean(high.start):.2g} at the start and {fmean(high.end):.2g} at the end, with {min(depths)} layers "
-            f"{fmean(low.start):.2g} and {fmean(low.end):.2g}. So ① and ③ are two problems, and the second is not the first.",
+            f"{fmean(low.start):.2g} and {fmean(low.end):.2g}. So ③ is not ① again.",
             NOT_SO: "The deepest net has the best training accuracy here.",
             CANNOT_TELL: "Its gradients vanish, so that degradation is not seen by itself."
             if vanish
@@ -129,13 +133,11 @@ def residual(
     better = [kind for kind, (gain, half) in gains.items() if gain - half > 0]
     worse = [kind for kind, (gain, half) in gains.items() if gain + half < 0]
     equal = len({one.parameters for one in deep.values()}) == 1
-    if "original" not in better or not equal:
-        verdict = NOT_SO if "original" in worse else CANNOT_TELL
-    else:
-        verdict = REPRODUCED
+    verdict = REPRODUCED if "original" in better and equal else NOT_SO if "original" in worse else CANNOT_TELL
     order = sorted(kinds[1:], key=lambda kind: -fmean(deep[kind].accuracy))
     return Evidence(
-        f"{max(depths)} layers: plain {fmean(deep['plain'].accuracy):.1%}, residual {fmean(deep['original'].accuracy):.1%}",
+        f"training accuracy at {max(depths)} layers: plain {fmean(deep['plain'].accuracy):.1%}, "
+        f"residual {fmean(deep['original'].accuracy):.1%}",
         verdict,
         f"At equal parameters ({deep['plain'].parameters:,}) the block of He et al. changes training accuracy at "
         f"{max(depths)} layers by {gains['original'][0] * 100:+.1f} ± {gains['original'][1] * 100:.1f} points (95 %, "

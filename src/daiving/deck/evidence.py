@@ -92,13 +92,12 @@ def stored(lab: Path, number: int) -> Stored | None:
     if row is None:
         return None
     try:
-        about = dict(row["evidence"])
-        figure = Figure(**about.pop("figure")) if about.get("figure") else None
-        rows = tuple(tuple(line) for line in about.pop("rows"))
-        texts = {key: tuple(about.pop(key)) for key in ("columns", "notes")}
-        evidence = Evidence(**{"figure": None, **about, "figure": figure}, rows=rows, **texts)
-        rest = {key: row[key] for key in ("daiving", "date", "seconds", "environment")}
-        return Stored(evidence, **rest) if evidence.verdict in VERDICTS else None
+        about: dict[str, Any] = row["evidence"]
+        about = {**about, "rows": tuple(map(tuple, about["rows"]))}
+        about |= {key: tuple(about[key]) for key in ("columns", "notes")}
+        about |= {"figure": Figure(**about["figure"]) if about["figure"] else None}
+        rest: dict[str, Any] = {key: row[key] for key in ("daiving", "date", "seconds", "environment")}
+        return Stored(Evidence(**about), **rest) if about["verdict"] in VERDICTS else None
     except (KeyError, TypeError, AttributeError):
         return None
 

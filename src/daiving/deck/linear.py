@@ -73,9 +73,9 @@ def linear_module() -> Evidence:
     return Evidence(
         f"one 5x5 convolution does the same ({counts[1]:,} for {counts[0]:,} parameters; error {inside:.0e})",
         NOT_SO if linear else REPRODUCED,
-        "The figures' module is not linear, the code's is: its ReLUs and norms were lost, so four branches are one 5x5 "
-        "convolution (apart from a border of two pixels). It is also another module: mean pool for max, two 3x3 for one, "
-        "the branch names of torchvision's v3. activation=relu puts the ReLUs back."
+        "The figures' module is not linear, the code's is: its ReLUs and norms were lost, so its four branches are one "
+        "5x5 convolution (but for a border of two pixels). It is also another module: mean pool for max, two 3x3 for "
+        "one, the branch names of torchvision's v3. activation=relu puts the ReLUs back."
         if linear
         else "No linearity was found.",
         ("what", "value"),
@@ -101,40 +101,41 @@ def additivity(f: nn.Module, x: Tensor, y: Tensor) -> float:
 def jump_is_linear() -> Evidence:
     """Claim 18: all that the jump does to the scores is one matrix behind the first pooled layer."""
     net = build("mnist_inception", seed=0, jump=True).double().eval()
+    conv1, incept1, conv2, incept2, conv3, mp, fc = (
+        net.get_submodule(name) for name in ("conv1", "incept1", "conv2", "incept2", "conv3", "mp", "fc")
+    )
     x = torch.rand(64, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    h = net.get_submodule("mp")(net.get_submodule("conv1")(x)).relu()  # n x 10 x 12 x 12, 1440 numbers
+    h = mp(conv1(x)).relu()  # n x 10 x 12 x 12, 1440 numbers
 
     def jump(h: Tensor) -> Tensor:
         """Its part of the scores."""
-        return net.get_submodule("conv3")(net.get_submodule("incept1")(h)).flatten(1) @ net.get_parameter("fc.weight").T
+        return conv3(incept1(h)).flatten(1) @ net.get_parameter("fc.weight").T
 
     size = h[0].numel()
     constant = jump(torch.zeros_like(h[:1]))
     linear = nn.Linear(size, 10, dtype=torch.float64)
     linear.weight.data = (jump(torch.eye(size, dtype=torch.float64).view(size, *h.shape[1:])) - constant).T
     linear.bias.data = constant[0]
-    main = net.get_submodule("incept2")(
-        net.get_submodule("mp")(net.get_submodule("conv2")(net.get_submodule("incept1")(h))).relu()
-    )
-    main = net.get_submodule("fc")(main.flatten(1))
+    main = fc(incept2(mp(conv2(incept1(h))).relu()).flatten(1))
     error = (net(x) - main - linear(h.flatten(1))).abs().max().item()
     plain, whole = (cost(build("mnist_inception", jump=on), (1, 28, 28)) for on in (False, True))
-    conv3 = sum(p.numel() for p in net.get_submodule("conv3").parameters())
+    bypass_weights = sum(p.numel() for p in conv3.parameters())
     weights = sum(p.numel() for p in linear.parameters())
     bypass = error < EXACT
     return Evidence(
         f"{whole.parameters:,} parameters; the jump equals Linear({size}, 10), error {error:.0e}",
         NOT_SO if bypass else REPRODUCED,
-        f"The net builds (its 9x9 is forced by the sizes), but it is not residual: no identity, no block, a linear bypass. "
-        f"The {conv3:,} parameters of conv3 do what {weights:,} would, for {whole.parameters / plain.parameters:.2f} times "
-        f"the parameters and {whole.macs / plain.macs:.2f} times the MACs."
+        f"The net builds (its 9x9 is forced by the sizes), but it is not residual: no identity, no block, a linear "
+        f"bypass. The {bypass_weights:,} parameters of conv3 do what {weights:,} would, for "
+        f"{whole.parameters / plain.parameters:.2f} times the parameters and {whole.macs / plain.macs:.2f} times the "
+        f"MACs."
         if bypass
         else "The jump is no linear map of the first pooled layer.",
         ("what", "parameters", "MACs"),
         (
             ("plain", f"{plain.parameters:,}", f"{plain.macs:,}"),
             ("with jump", f"{whole.parameters:,}", f"{whole.macs:,}"),
-            ("conv3, 9x9", f"{conv3:,}", f"{whole.macs - plain.macs:,}"),
+            ("conv3, 9x9", f"{bypass_weights:,}", f"{whole.macs - plain.macs:,}"),
             (f"Linear({size}, 10) in its place", f"{weights:,}", f"{size * 10:,}"),
         ),
         (f"float64, random weights (seed 0), 64 random images: the scores differ by {error:.1e} at most.",),

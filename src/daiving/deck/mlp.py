@@ -15,6 +15,7 @@ The nets of all seeds and learning rates stand in one tensor, first axis `k`: ni
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ WIDTH, EXAMPLES, BATCH, MOMENTUM = 48, 3000, 50, 0.9
 
 
 def digits() -> tuple[Tensor, Tensor]:
-    """The first 3,000 training digits, n x 49, each pixel the mean of 4x4, with mean 0 and s.d. 1; and their classes."""
+    """The first 3,000 training digits, n x 49, each pixel the mean of 4x4, with mean 0 and s.d. 1; their classes."""
     train = load("digits", {}, data_dir=None, cache_dir=None).train
     x = F.avg_pool2d(torch.from_numpy(train.x[:EXAMPLES]).float(), 4).flatten(1)
     return (x - x.mean()) / x.std(), torch.from_numpy(train.y[:EXAMPLES])
@@ -44,7 +45,7 @@ class Stack(nn.Module):
         gain = 1.0 if kind == "sigmoid" else 2.0
         self.weights = nn.ParameterList(
             drawn(seeds, i, a, b, math.sqrt(gain / (a if gain == 2 else (a + b) / 2)))
-            for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(sizes))
         )
         k = len(seeds)
         self.scales = nn.ParameterList(torch.ones(k, 1, WIDTH) for _ in range(0 if kind == "sigmoid" else depth))
@@ -112,7 +113,8 @@ def train(kind: str, depth: int, seeds: Sequence[int], rates: Sequence[float], e
     k = len(every)
     net = Stack(kind, depth, every)
     step = torch.tensor([rate for rate in rates for _ in seeds]).view(k, 1, 1)
-    velocity = [torch.zeros_like(p) for p in net.parameters()]
+    weights = list(net.parameters())
+    velocity = [torch.zeros_like(w) for w in weights]
     start = first_layer(net, x, y)
     for epoch in range(epochs):
         orders = [
@@ -120,14 +122,11 @@ def train(kind: str, depth: int, seeds: Sequence[int], rates: Sequence[float], e
             for s in seeds
         ]
         for rows in torch.stack(orders * len(rates)).split(BATCH, dim=1):
-            net.zero_grad()
-            F.cross_entropy(net(x[rows]).flatten(0, 1), y[rows].flatten(), reduction="sum").div(
-                rows.shape[1]
-            ).backward()
+            loss = F.cross_entropy(net(x[rows]).flatten(0, 1), y[rows].flatten(), reduction="sum") / rows.shape[1]
+            slopes = torch.autograd.grad(loss, weights)
             with torch.no_grad():
-                for p, v in zip(net.parameters(), velocity, strict=True):
-                    v.mul_(MOMENTUM).add_(p.grad)
-                    p.sub_(step * v)
+                for w, v, slope in zip(weights, velocity, slopes, strict=True):
+                    w.sub_(step * v.mul_(MOMENTUM).add_(slope))
     with torch.no_grad():
         accuracy = (net(x.expand(k, -1, -1)).argmax(2) == y).float().mean(1).view(len(rates), len(seeds))
     best = int(accuracy.mean(1).argmax())

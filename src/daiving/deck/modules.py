@@ -86,7 +86,7 @@ def reducers() -> Evidence:
     return Evidence(
         f"{rows[0][4]} (3a), {rows[1][4]} (4a); in the deck's incept1 {worst:+.0%}",
         NOT_SO if worst > 0 else REPRODUCED,
-        f"Right in GoogLeNet, where the 1x1 makes 192 channels 16. In the deck's own incept1 it makes 10 channels 16: it "
+        f"Right in GoogLeNet, where the 1x1 makes 16 channels of 192. In the deck's own incept1 it makes 16 of 10: it "
         f"expands, and the branch becomes {worst:.0%} dearer. In incept2 (20 → 16) it saves a little."
         if worst > 0
         else "The 1x1 saves in every branch.",

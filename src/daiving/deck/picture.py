@@ -45,9 +45,9 @@ def picture(figure: Figure, title: str) -> str:
 def legend_line(i: int, name: str) -> str:
     """A line's look and its name, the i-th from the top."""
     looks, y = style(i), TITLE + ROW * i + 8
-    dash = " ".join(map(str, looks["dash"]))
+    dash, color = " ".join(map(str, looks["dash"])), looks["color"]
     return (
-        f'<line x1="12" x2="52" y1="{y}" y2="{y}" stroke="{looks["color"]}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
+        f'<line x1="12" x2="52" y1="{y}" y2="{y}" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
         f'<text x="60" y="{y + 4}" font-size="{FONT}" fill="{INK}">{escape(name)}</text>'
     )
 

@@ -28,8 +28,8 @@ DECK_LOG = (
     (57600, 96, 0.040346), (58240, 97, 0.047501), (58880, 98, 0.089792), (59520, 99, 0.062169),
 )  # fmt: skip
 HOW = (
-    "The deck's recipe (SGD .01, momentum .5, batch 64). Where we leave it: {train:,} images train and {val:,} are held "
-    "out, to choose the epoch whose weights are tested; the deck trains on all and tests the last."
+    "The deck's recipe (SGD .01, momentum .5, batch 64). Where we leave it: {train:,} images train and {val:,} are "
+    "held out, to choose the epoch whose weights are tested; the deck trains on all and tests the last."
 )
 
 
@@ -131,19 +131,22 @@ def four_epochs(bench: Bench, *, task: str = "mnist", epochs: float = 4.0, pairs
     (comparison,) = reading.comparisons
     z, p = two_counts(*DECK_4)
     plain, jump, images = DECK_4
-    rows = [("deck, 1 pair", f"{plain / images:.2%}", f"{jump / images:.2%}", f"z = {z:.2f}, p = {p:.2f}")]
+    means = []
     for arm in ("plain", "jump"):
         mean, sd = spread([run.metrics["accuracy"] for run in reading.runs(arm) if run.status == FINISHED])
-        rows.append((f"ours, {arm}", f"{mean:.2%} ± {sd * 100:.2f}", "", f"n = {len(reading.runs(arm))}"))
-    ours = tuple(row[1] for row in rows[1:])
-    rows[1:] = [("ours, mean ± s.d.", *ours, f"{comparison.converged} pairs: {words.verdict_word(comparison)}")]
+        means.append(f"{mean:.2%} ± {sd * 100:.2f}")
+    word = f"{comparison.converged} pairs: {words.verdict_word(comparison)}"
+    rows = [
+        ("deck, 1 pair", f"{plain / images:.2%}", f"{jump / images:.2%}", f"z = {z:.2f}, p = {p:.2f}"),
+        ("ours, mean ± s.d.", means[0], means[1], word),
+    ]
     first = first_pair(reading)
     if first is not None:
         rows.append(("ours, first pair alone", *first))
     return Evidence(
-        f"{ours[0]} plain, {ours[1]} jump, {comparison.converged} pairs: {words.verdict_word(comparison)}",
+        f"{means[0]} plain, {means[1]} jump, {word}",
         CANNOT_TELL if p > 0.05 else REPRODUCED if plain > jump else NOT_SO,
-        f"{plain - jump} images of {images:,} from one seed each: z = {z:.2f}, p = {p:.2f}, nothing to tell by (McNemar's "
+        f"{plain - jump} images of {images:,}, one seed each: z = {z:.2f}, p = {p:.2f}, nothing to tell by (McNemar's "
         f"test would need to know which images). Nor can the slide's text decide which figure is whose. Our pairs: "
         f"{words.headline(reading)}",
         ("", "plain", "jump", "test"),
@@ -170,10 +173,10 @@ def two_counts(a: int, b: int, n: int) -> tuple[float, float]:
 def first_pair(reading: Reading) -> tuple[str, str, str] | None:
     """Our first seed as if it were all, with McNemar's p; None where a run of it diverged."""
     sides: list[Result] = [reading.results[arm.name, reading.plan.first_seed] for arm in reading.plan.arms]
-    right = [run.right() for run in sides]
-    if right[0] is None or right[1] is None:
+    a, b = (run.right() if run.status == FINISHED else None for run in sides)
+    if a is None or b is None:
         return None
-    return (*(f"{r.mean():.2%}" for r in right if r is not None), f"McNemar p = {mcnemar(right[1], right[0]):.2f}")  # type: ignore[return-value]
+    return f"{a.mean():.2%}", f"{b.mean():.2%}", f"McNemar p = {mcnemar(b, a):.2f}"
 
 
 def notes(study: Study) -> tuple[str, ...]:

@@ -110,8 +110,8 @@ def version_1() -> Evidence:
     return Evidence(
         f"GoogLeNet: {sum(kinds.values())} modules of {len(kinds)} kind, {tree.macs / 1e9:.2f} G MACs",
         REPRODUCED if sum(kinds.values()) == 9 and len(kinds) == 1 else NOT_SO,
-        "Nine modules of one kind make the net; its paper (arXiv 1409.4842, September 2014) presents the module. That it "
-        "was the first is taken from the paper.",
+        "Nine modules of one kind make the net; its paper (arXiv 1409.4842, September 2014) presents the module. That "
+        "it was the first is taken from the paper.",
         ("module, branch by branch", "times"),
         tuple((kind, str(n)) for kind, n in kinds.items()),
     )
@@ -149,8 +149,9 @@ def version_3() -> Evidence:
         f"{len(new['bn_inception'])} not in bn_inception",
         NOT_SO if wrong else REPRODUCED,
         "The structure did change: v3 has 7x7 kernels split into rows and columns (where v2 is BN-Inception) and 5x5 "
-        "branches (where v2 is Table 1 of 1512.00567). By that paper's Table 3, v3 is v2 with RMSProp, label smoothing, "
-        "a factorised 7x7 and batch norm in the auxiliary head: an optimizer, a regulariser, and two changes of the net."
+        "branches (where v2 is Table 1 of 1512.00567). By that paper's Table 3, v3 is v2 with RMSProp, label "
+        "smoothing, a factorised 7x7 and batch norm in the auxiliary head: an optimizer, a regulariser, two changes of "
+        "the net."
         if wrong
         else "Every kind of block of v3 is in v2.",
         ("net", "blocks", "kinds", "convolutions by kernel"),
@@ -172,9 +173,9 @@ def version_4() -> Evidence:
     return Evidence(
         f"residual blocks: {', '.join(f'{name} {n}' for name, n in counts.items())}",
         NOT_SO if wrong else REPRODUCED,
-        f"v4 is the net without residual connections; the nets that have them are Inception-ResNet-v1 and v2, of the same "
-        f"paper (arXiv 1602.07261, February 2016, not 2015). Right that it has {len(repeated)} modules of its own (A, B, C), "
-        f"beside a stem and two reductions."
+        f"v4 is the net without residual connections; those that have them are Inception-ResNet-v1 and v2, of the same "
+        f"paper (arXiv 1602.07261, February 2016, not 2015). Right that it has {len(repeated)} modules of its own (A, "
+        f"B, C), beside a stem and two reductions."
         if wrong
         else "v4 has residual connections.",
         ("net", "residual blocks", "parameters", "MACs"),

@@ -84,7 +84,7 @@ class Composite(nn.Module):
             self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "n c h w"] | Sequence[Float[Tensor, "n _ h w"]]) -> Float[Tensor, "n c_out h w"]:
-        maps = (x,) if isinstance(x, Tensor) else x
+        maps: Sequence[Tensor] = x if self.joins else (x,)  # type: ignore[assignment]
         if self.checkpointed and self.training and torch.is_grad_enabled():
             # Each map is an argument of its own, so that torch saves it like any other: seen by saved_tensors_hooks.
             y: Tensor = checkpoint(

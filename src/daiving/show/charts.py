@@ -7,6 +7,7 @@ interval that has a winner takes the winner's colour.
 import math
 from typing import Any
 
+from daiving.show.numbers import amount
 from daiving.show.svg import (
     CHARACTER,
     INK,
@@ -15,7 +16,6 @@ from daiving.show.svg import (
     WIDTH,
     ZONE,
     Span,
-    amount,
     apart,
     axis,
     draw,

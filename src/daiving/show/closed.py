@@ -6,8 +6,9 @@ from html import escape
 from daiving.nodes import ROLES, Node
 from daiving.show import palette
 from daiving.show.canvas import BOLD, FONT, GAP, PAD, ROW, SMALL, Piece, group, number, rect, text, wide
+from daiving.show.numbers import amount, shape
 from daiving.show.palette import BLOCK, PAPER, QUIET, fill
-from daiving.show.stages import Stage, about, cost, shape, short, title, what
+from daiving.show.stages import Stage, about, cost, title, what
 
 MARGIN = 16
 
@@ -56,7 +57,7 @@ def closed(stage: Stage, w: float, tint: str = "", mark: str = "", kind: str = "
 
 
 def hung(aux: Node) -> Piece:
-    rows = (title(aux), f"while it trains · {short(aux.parameters)} parameters")
+    rows = (title(aux), f"while it trains · {amount(aux.parameters)} parameters")
     w = max(wide(rows[0]), wide(rows[1], SMALL)) + 2 * PAD
     h = ROW + 16
 

@@ -10,6 +10,7 @@ from daiving.show import palette
 from daiving.show.blocks import TEMPLATES, leaf, opened
 from daiving.show.canvas import BOLD, GAP, ROW, Piece, column, framed, line, text
 from daiving.show.closed import caption, closed, finished, hung, measure
+from daiving.show.numbers import shape
 from daiving.show.stages import (
     Lane,
     Stage,
@@ -23,7 +24,6 @@ from daiving.show.stages import (
     is_open,
     is_path,
     named,
-    shape,
     stages,
     title,
     what,

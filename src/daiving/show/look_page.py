@@ -7,7 +7,8 @@ from daiving.nodes import Node
 from daiving.show import palette
 from daiving.show.diagrams import block_svg, net_svg, pair_svg
 from daiving.show.look_table import HEADS, below, cells, numbers, rows
-from daiving.show.stages import holds_blocks, is_path, mib, shape, stages, title, what
+from daiving.show.numbers import mib, shape
+from daiving.show.stages import holds_blocks, is_path, stages, title, what
 
 TEMPLATES = Path(__file__).parent / "templates"
 Look = dict[str, Any]

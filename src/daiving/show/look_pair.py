@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from daiving.nodes import Node
-from daiving.show.stages import Lane, aligned, difference, in_lanes, last_name, shape, short, title
+from daiving.show.numbers import amount, shape
+from daiving.show.stages import Lane, aligned, difference, in_lanes, last_name, title
 
 WIDTH = 80
 MARKS = {"alike": "", "unlike": "≠", "alone": "+"}
@@ -21,7 +22,7 @@ def pair_text(a: Node, b: Node, names: tuple[str, str]) -> str:
     for left, right in rows:
         table.add_row(MARKS[difference(left, right)], *cells(left), *cells(right))
     table.add_section()
-    ends = [(shape(net.given), short(net.parameters), short(net.macs)) for net in (a, b)]
+    ends = [(shape(net.given), amount(net.parameters), amount(net.macs)) for net in (a, b)]
     table.add_row("", "in all", *ends[0], "in all", *ends[1], style="bold")
     out = io.StringIO()
     Console(file=out, width=WIDTH, highlight=False).print(table)
@@ -38,4 +39,4 @@ def cells(at: Lane | None) -> tuple[str, ...]:
         return ("", "", "", "")
     node, many = at.stage.node, len(at.stage.nodes)
     name = (title(node) if node.aux else last_name(node) or title(node)) + (f" x {many}" if many > 1 else "")
-    return name, shape(at.stage.nodes[-1].given), short(node.parameters * many), short(node.macs * many)
+    return name, shape(at.stage.nodes[-1].given), amount(node.parameters * many), amount(node.macs * many)

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from daiving.nodes import Node
-from daiving.show.stages import Stage, is_path, mib, shape, stages, title, what
+from daiving.show.numbers import mib, shape
+from daiving.show.stages import Stage, is_path, stages, title, what
 
 WIDTH = 80
 HEADS = ("name", "what", "out", "parameters", "MACs", "MiB")

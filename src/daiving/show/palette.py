@@ -2,7 +2,7 @@
 
 from daiving.nodes import ROLES
 
-# name: (light, dark), as in svg.py, whose first four these are. All light ones differ: CSS finds them by their value.
+# name: (light, dark); the first four are the charts' too. All light ones differ: CSS finds them by their value.
 LINES = {
     "paper": ("#ffffff", "#15181c"),
     "ink": ("#1b1e22", "#e7e9ec"),

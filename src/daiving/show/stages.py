@@ -1,10 +1,11 @@
 """A net as its stages: which parts are a row of a table or a box of a picture, and how they are named there."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from daiving.nodes import Node
+from daiving.show.numbers import amount, mib, shape
 
 FORKS = ("branches", "residual", "dense")
 
@@ -130,8 +131,10 @@ def what(node: Node) -> str:
         forks = [part for part in node.children if is_path(part)]
         if len(forks) == 1:
             return what(forks[0])
-        blocks = [part for part in node.children if part.role == "block"]
-        count, word = (len(blocks), "block") if holds_blocks(node) else (len(node.children), "part")
+        count, word = len(node.children), "part"
+        if holds_blocks(node):
+            added = all(any(one.kind == "residual" for one in (part, *part.children)) for part in node.children)
+            word = "residual block" if added else "block"
         return f"{count} {word}{'s' * (count != 1)}"
     arms, _ = arms_and_join(node)
     if node.kind == "residual":
@@ -139,24 +142,8 @@ def what(node: Node) -> str:
     return f"{len(arms)} branches" if node.kind == "branches" else f"dense, {len(arms)} layers"
 
 
-def shape(sizes: Iterable[int]) -> str:
-    return "x".join(map(str, sizes))
-
-
-def short(count: float) -> str:
-    """A large number in short: `6.02 M`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:#.3g}".rstrip(".") + f" {letter}"
-    return f"{count}"
-
-
-def mib(count: float) -> str:
-    return f"{count / 2**20:.2f}"
-
-
 def cost(node: Node) -> str:
-    return f"{short(node.parameters)} parameters · {short(node.macs)} MACs"
+    return f"{amount(node.parameters)} parameters · {amount(node.macs)} MACs"
 
 
 def about(node: Node) -> str:

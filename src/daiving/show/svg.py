@@ -12,6 +12,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from daiving.show.palette import LINES
+
 Span = tuple[float, float]
 
 WIDTH, FONT = 440, 13  # px; on a phone of 360 px the text is still 10 px high
@@ -20,10 +22,7 @@ CHARACTER = 7.9  # px, on the wide side: which font a reader has is not known
 # name: (colour written into the SVG, for light pages and paper, and the one that CSS puts in its place in the dark).
 # The arms' are after Okabe and Ito, made darker or lighter until each stands 3:1 against its page.
 COLOURS = {
-    "paper": ("#ffffff", "#15181c"),
-    "ink": ("#1b1e22", "#e7e9ec"),
-    "quiet": ("#59626d", "#a9b1bb"),
-    "grid": ("#e1e4e8", "#333a42"),
+    **{name: LINES[name] for name in ("paper", "ink", "quiet", "grid")},
     "zone": ("#e9ecf0", "#2a3038"),
     "arm1": ("#0072b2", "#56b4e9"),
     "arm2": ("#c44e08", "#f28a4b"),
@@ -42,14 +41,6 @@ def style(i: int) -> dict[str, Any]:
     """How the i-th arm looks; from the seventh on the colours come again, with other dashes and markers."""
     turn = (i + i // len(ARMS)) % len(ARMS)
     return {"color": ARMS[i % len(ARMS)], "dash": DASHES[turn], "shape": SHAPES[turn]}
-
-
-def amount(count: float) -> str:
-    """A large number in short: `6.02 M`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:#.3g}".rstrip(".") + f" {letter}"
-    return f"{count}"
 
 
 def short(name: str, most: int = 16) -> str:

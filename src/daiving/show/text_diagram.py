@@ -12,17 +12,8 @@ from textwrap import wrap
 
 from daiving.nodes import Node
 from daiving.show.dense import channels
-from daiving.show.stages import (
-    Stage,
-    arms_and_join,
-    holds_blocks,
-    is_path,
-    shape,
-    short,
-    stages,
-    title,
-    what,
-)
+from daiving.show.numbers import amount, shape
+from daiving.show.stages import Stage, arms_and_join, holds_blocks, is_path, stages, title, what
 
 WIDTH = 80
 CORNERS = "┬┼┴├┤┌┐└┘"
@@ -198,7 +189,7 @@ def net_text(node: Node, width: int) -> str:
         lines += [cut(f"behind {title(stage.node)}, while it trains: {title(aux)}", width) for aux in stage.aux]
         if is_path(stage.node):
             lines += ["", *text_of_path(stage.node, width)]
-    ends = f"{shape(node.taken)} to {shape(node.given)}; {short(node.parameters)} parameters, {short(node.macs)} MACs"
+    ends = f"{shape(node.taken)} to {shape(node.given)}; {amount(node.parameters)} parameters, {amount(node.macs)} MACs"
     return "\n".join([*lines, cut(ends, width)])
 
 

@@ -1,0 +1,19 @@
+"""Sizes and counts as people read them."""
+
+from collections.abc import Iterable
+
+
+def shape(sizes: Iterable[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def amount(count: float) -> str:
+    """A large number in short: `6.02 M`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:#.3g}".rstrip(".") + f" {letter}"
+    return f"{count}"
+
+
+def mib(count: float) -> str:
+    return f"{count / 2**20:.2f}"
