@@ -4,23 +4,16 @@ It runs on the `meta` device, where tensors have shapes and no contents: no memo
 well under a second.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
+from torch import nn
 
-from daiving.nets.draw import LightMode
+from daiving.errors import FixableError
 from daiving.nets.layers import Add, Concat, Fork, Input
 from daiving.nodes import Node
-
-BATCH = 2  # batch norm trains on one number a channel from two images up
+from daiving.forward import BATCH, Passed, passed
 
 
 @dataclass(frozen=True)
@@ -32,11 +25,8 @@ class Cost:
 
 
 def cost(net: nn.Module, shape: Sequence[int]) -> Cost:
-    """The cost of one example of that shape (without the batch axis). The net's mode and buffers are left alone."""
-    try:
-        run = passed(net, shape, training=False)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # some nets look at the values of their input
-        run = passed(net, shape, training=False, device="cpu")
+    """The cost of one example of that shape (without the batch axis). The net is left alone, as by `look`."""
+    (run,) = passes(net, shape, [False])
     return Cost(sum(p.numel() for p in net.parameters()), sum(run.macs.values()))
 
 
@@ -47,96 +37,20 @@ def look(net: nn.Module, shape: Sequence[int]) -> Node:
     counted in evaluation mode, activation memory (alive between a forward pass and its backward pass, per image) in
     training mode. Raises what the net itself raises for a shape that it cannot take.
     """
-    quiet, busy = passed(net, shape, training=False), passed(net, shape, training=True)
+    quiet, busy = passes(net, shape, [False, True])
     return Tree(quiet, busy).node("", net)
 
 
-@dataclass
-class Passed:
-    """What was seen in one forward pass, by the dotted name of the module that was innermost at the time."""
-
-    order: dict[str, None] = field(default_factory=dict)  # modules in the order in which they first ran
-    taken: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    given: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    macs: Counter[str] = field(default_factory=Counter)
-    kept: Counter[str] = field(default_factory=Counter)  # bytes that outlive the pass, an image
-
-
-# On the meta device torch takes batch norm apart into a dozen steps, nine tenths of a deep net's time; its answer has
-# the shape of its input, beside a mean and a deviation a channel.
-NORMS = (torch.ops.aten.native_batch_norm.default, torch.ops.aten._native_batch_norm_legit.default)
-
-
-def normed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
-
-
-class Watch(LightMode):
-    """Counts the multiply-adds of every operation, and remembers which memory it made."""
-
-    def __init__(self, run: Passed, inside: list[str]) -> None:
-        super().__init__()
-        self.run, self.inside = run, inside
-        self.made: dict[StorageWeakRef, tuple[str, int]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = normed(args[0]) if func in NORMS and args[0].is_meta else func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.run.macs[self.inside[-1]] += count(*args, **(kwargs or {}), out_val=out) // 2
-        for t in (out,) if isinstance(out, Tensor) else tree_leaves(out):
-            if isinstance(t, Tensor):
-                storage = t.untyped_storage()
-                self.made.setdefault(StorageWeakRef(storage), (self.inside[-1], storage.nbytes()))
-        return out
-
-
-def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str = "meta") -> Passed:
-    """One forward pass of zeros of `shape`."""
-    batch = BATCH if training else 1
-    run, inside = Passed(), [""]
-    watch = Watch(run, inside)
-    names = {m: name for name, m in reversed(list(net.named_modules()))}
-
-    def enter(m: nn.Module, args: tuple[Any, ...]) -> None:
-        inside.append(names[m])
-        run.order.setdefault(names[m])
-        run.taken.setdefault(names[m], joint_shape(args))
-
-    def leave(m: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-        run.given.setdefault(inside.pop(), joint_shape(out))
-
-    # For every module there is, which costs less than a hook for each of some thousand.
-    hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
-    tensors = {
-        name: t if t.device.type == device == "meta" else t.detach().to(device).requires_grad_(t.requires_grad)
-        for name, t in (*net.named_parameters(), *net.named_buffers())
-    }
-    away = any(t.device.type != "meta" for t in (*net.parameters(), *net.buffers()))
-    was = {m: m.training for m in names}
+def passes(net: nn.Module, shape: Sequence[int], training: Sequence[bool]) -> list[Passed]:
+    """A pass in each mode: of shapes alone, or, for a net that reads values of its input, of zeros."""
     try:
-        net.train(training)
-        with watch, torch.set_grad_enabled(training):
-            x = torch.zeros(batch, *shape, device=device)
-            answer = torch.func.functional_call(net, tensors, (x,)) if away else net(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for m, mode in was.items():
-            m.training = mode
-    own = {StorageWeakRef(t.untyped_storage()) for t in tensors.values()}
-    for ref, (name, size) in watch.made.items():
-        if not ref.expired() and ref not in own:
-            run.kept[name] += size // batch
-    del answer  # which held on to the graph, as a loss would
-    return run
-
-
-def joint_shape(value: Any) -> tuple[int, ...]:
-    """The shape of a tensor without its batch axis; of several that are stacked or summed, that of the first."""
-    first = value[0] if isinstance(value, tuple) and value else value  # pytree's way is slow for a thousand layers
-    t = first if isinstance(first, Tensor) else next((x for x in tree_leaves(value) if isinstance(x, Tensor)), None)
-    return tuple(t.shape[1:]) if t is not None else ()
+        return [passed(net, shape, training=one) for one in training]
+    except FixableError:
+        raise
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        if any(t.is_meta for t in (*net.parameters(), *net.buffers())):
+            raise  # it has no values that it could run on
+        return [passed(net, shape, training=one, device="cpu") for one in training]
 
 
 class Tree:
@@ -170,8 +84,15 @@ class Tree:
         taken, given = self.busy.taken.get(name), self.busy.given.get(name)
         if taken is None or given is None:
             taken, given = children[0].taken, children[-1].given
-        parameters = sum(p.numel() for p in own)
         kept = self.busy.kept[name]
+        for key, child in m.named_children():
+            if key not in parts:  # it does not run, but who holds it may use its weights
+                own += [p for p in child.parameters() if id(p) not in self.seen]
+                self.seen |= {id(p) for p in own}
+            elif key not in keys(items):  # a part that the wiring leaves out, an activation that several share
+                hidden = self.node(join(name, key), child)
+                macs, kept = macs + hidden.macs, kept + hidden.saved
+        parameters = sum(p.numel() for p in own)
         return summed(
             Node(name, label, kind, role, type(m).__name__, taken, given, parameters, macs, kept, children, aux)
         )
@@ -187,6 +108,14 @@ class Tree:
         end = self.item(name, parts, item.join) if item.join else []
         taken, given = arms[0].taken, (end or arms)[-1].given
         return [summed(Node(name, item.kind, item.kind, "block", "", taken, given, 0, 0, 0, (*arms, *end)))]
+
+
+def keys(items: Iterable[str | Fork]) -> set[str]:
+    """The children that a wiring names."""
+    found: set[str] = set()
+    for item in items:
+        found |= {item} if isinstance(item, str) else {item.join or ""}.union(*map(keys, item.arms.values()))
+    return found
 
 
 def path(label: str, nodes: list[Node]) -> Node:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -183,9 +184,9 @@ def after(console: Console, answer: Stored, path: Path) -> None:
     console.print(f"Ours: {evidence.ours}.", markup=False)
     console.print(said(answer))
     # A path is not broken into lines: somebody will want to copy it.
-    console.print(f"Stored in {path}, {answer.seconds:.0f} s", markup=False, soft_wrap=True)
+    console.print(f"Stored in {os.path.relpath(path)}, {answer.seconds:.0f} s", markup=False, soft_wrap=True)
     if evidence.figure:
-        console.print(f"Picture: {path.with_suffix('.svg')}", markup=False, soft_wrap=True)
+        console.print(f"Picture: {os.path.relpath(path.with_suffix('.svg'))}", markup=False, soft_wrap=True)
     console.print()
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from daiving.errors import FixableError, unknown
 from daiving.files import write_atomic
 from daiving.nets import NETS
 from daiving.nets.entry import PHOTO
+from daiving.nets.user import is_user_net, user_file
 from daiving.nodes import Node
 from daiving.options import literal, split
 
@@ -82,19 +84,56 @@ def form_of(flags: Look) -> str:
 
 def seen(text: str, size: str | None) -> dict[str, Any]:
     """A net as a person names it, looked at on the `meta` device: its name, its input, its tree and its account."""
-    import torch  # not above: a mistake in the call is said without it
-
-    from daiving.look import look
-    from daiving.nets.build import build
-
     name, given = split(text)
     options: dict[str, Any] = {key: literal(value) for key, value in given.items()}
     home = NETS[name].home if name in NETS else PHOTO
     shape = shape_of(size) if size else (options.get("in_channels", home[0]), *[options.get("image_size", home[1])] * 2)
     facts: dict[str, Any] = {"num_classes": home[2], "in_channels": shape[0], "image_size": min(shape[1:])}
-    with torch.device("meta"):
-        net = build(name, **(facts | options))
-    return seen_tree(text, shape, look(net, shape))
+    for key in ("name", "seed", "weights"):  # build's own
+        if key in options:
+            raise FixableError(
+                f"`daiving look` cannot use {key}={given[key]}.",
+                expected="options of the net, on which its shapes and costs depend.",
+                fix=f"leave {key} out.",
+            )
+    try:
+        return seen_tree(text, shape, tree_of(name, facts | options, shape))
+    except FixableError:
+        raise
+    except Exception as error:
+        if not is_user_net(name):
+            raise
+        raise fails(name, shape, error) from None
+
+
+def tree_of(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> Node:
+    """Without values, which costs nothing; a user's own net may need some."""
+    import torch  # not above: a mistake in the call is said without it
+
+    from daiving.look import look
+    from daiving.nets.build import build
+
+    try:
+        with torch.device("meta"):
+            net = build(name, **options)
+        return look(net, shape)
+    except (RuntimeError, NotImplementedError, TypeError):
+        if not is_user_net(name):
+            raise
+        return look(build(name, **options), shape)
+
+
+def fails(net: str, shape: tuple[int, ...], error: Exception) -> FixableError:
+    """What a user's own net raised, and in which line of the file."""
+    file = user_file(net)[0]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    at = f", line {lines[-1]}" if lines else ""
+    said = (str(error).strip() or "it says no more").splitlines()[0].rstrip(".")
+    return FixableError(
+        f"The net '{net}' cannot be built and run once: {type(error).__name__}: {said}.",
+        expected=f"a net that takes a batch of images of {'x'.join(map(str, shape))}.",
+        fix=f"say what it takes, for example --input 1x28x28, or mend {file.name}{at}.",
+    )
 
 
 def seen_tree(name: str, shape: tuple[int, ...], node: Node) -> dict[str, Any]:
@@ -121,6 +160,12 @@ def opened(net: dict[str, Any], block: str) -> dict[str, Any]:
     node = find(net["node"], block)
     if node is None or not node.children:
         blocks = [one for stage in net["node"].children for one in (stage, *stage.children) if one.role == "block"]
+        if not blocks:
+            raise FixableError(
+                f"There is no block of '{net['name']}' called '{block}'.",
+                expected="a net that has blocks: this one has single layers only.",
+                fix="leave --open out.",
+            )
         raise unknown(
             f"block of '{net['name']}'", block, [one.name.removeprefix("body.") for one in blocks if one.type]
         )

@@ -78,7 +78,7 @@ CLAIMS: Mapping[int, Claim] = {
     ),
     14: Claim(
         DEPTH, "① Stacking layers: vanishing gradients.", "",
-        NONE, MOMENT, "depth:vanishing",
+        NONE, "about 5 s", "depth:vanishing",
     ),
     15: Claim(
         DEPTH, "② Back propagation kind of gives up …", "",
@@ -90,11 +90,11 @@ CLAIMS: Mapping[int, Claim] = {
     ),
     17: Claim(
         RESIDUAL, "Deep residual learning: a residual net against a plain net.", "",
-        NONE, "about 2 min", "depth:residual",
+        NONE, "about 90 s", "depth:residual",
     ),
     18: Claim(
         RESIDUAL, "\"Inception Resnet\": conv3 makes the net a residual one.", "",
-        NONE, "about 6 s", "linear:jump_is_linear",
+        NONE, MOMENT, "linear:jump_is_linear",
     ),
     19: Claim(
         RESIDUAL, "Inception against Inception Resnet, four epochs on MNIST.", "",

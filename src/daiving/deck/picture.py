@@ -15,8 +15,8 @@ def picture(figure: Figure, title: str) -> str:
     met = [value for rows in figure.lines.values() for row in rows for value in row[1:] if value > 0 or not figure.log]
     places = sorted({row[0] for rows in figure.lines.values() for row in rows})
     y_ends = span(met, figure.log)
-    x = axis("x", span(places), figure.x, format="d", values=places)
-    look = {"format": ".0e", "values": powers(y_ends)} if figure.log else {"format": "~g"}
+    x = axis("x", span(places), figure.x, format="d", values=places, labelOverlap=False)
+    look = {"format": ".0e", "values": powers(y_ends)} if figure.log else {"format": ".0f"}
     y = axis("y", y_ends, figure.y + (", log scale" if figure.log else ""), figure.log, **look)
     layers = []
     for i, rows in enumerate(figure.lines.values()):

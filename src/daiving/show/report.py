@@ -19,7 +19,15 @@ from daiving.study.reading import Reading
 from daiving.study.record import unwritable
 
 HERE = Path(__file__).parent
-DRAWN_BY = ("report.py", "charts.py", "svg.py", "palette.py", "numbers.py", "templates/report.html", "templates/report.css")
+DRAWN_BY = (
+    "report.py",
+    "charts.py",
+    "svg.py",
+    "palette.py",
+    "numbers.py",
+    "templates/report.html",
+    "templates/report.css",
+)
 
 
 def write(reading: Reading, folder: Path) -> Path:
