@@ -33,11 +33,19 @@ def normed(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def convolved(
-    x: Tensor, w: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *rest: Any
+    x: Tensor,
+    w: Tensor,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    more: Any,
+    groups: int,
 ) -> Tensor | None:
     steps = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=False)
     size = [(n + 2 * pad - d * (k - 1) - 1) // s + 1 for n, k, s, pad, d in steps]
-    plain = x.dim() == w.dim() == 4 and not transposed and min(size) > 0
+    plain = x.dim() == w.dim() == 4 and x.shape[1] == w.shape[1] * groups and not transposed and min(size) > 0
     return x.new_empty(len(x), len(w), *size) if plain else None
 
 

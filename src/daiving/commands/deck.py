@@ -48,7 +48,7 @@ class Deck:
         daiving deck 16         compute one, or several: 1 5 18
         daiving deck cheap      all that take minutes at most
 
-    Finished claims are kept in the lab; stopped trainings go on where they were.
+    Finished claims are kept in the lab; stopped studies go on where they were.
     """
 
     which: Annotated[Positional[tuple[str, ...]], arg("numbers of claims, or cheap; none lists them all")] = ()
@@ -107,8 +107,8 @@ def answered(number: int, lab: Path, flags: Deck) -> Stored:
         evidence = function(Bench(lab, flags.data, flags.jobs, None if flags.json else watch))
     else:
         evidence = function()
-    from daiving.study.worker import environment  # imports torch, which the list does without
-
+    # By name, as the claim itself: it imports torch, which the list does without.
+    environment = importlib.import_module("daiving.study.worker").environment
     picture = None
     if evidence.figure:
         from daiving.deck.picture import picture as drawn

@@ -199,7 +199,10 @@ def text(form: str, nets: list[dict[str, Any]], flags: Look) -> str:
         return pair_text(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]))
     from daiving.show.look_table import look_text
 
-    return "\n\n".join(f"{heading(net)}\n\n{look_text(net['node'], flags.depth)}{savings(net)}" for net in nets)
+    # A block's own row says nothing new: who opens one wants to see its parts.
+    deep = [flags.depth + bool(flags.open and net["node"].kind != "chain") for net in nets]
+    tables = [look_text(net["node"], depth) for net, depth in zip(nets, deep, strict=True)]
+    return "\n\n".join(f"{heading(net)}\n\n{table}{savings(net)}" for net, table in zip(nets, tables, strict=True))
 
 
 def heading(net: dict[str, Any]) -> str:

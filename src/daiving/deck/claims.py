@@ -90,7 +90,7 @@ CLAIMS: Mapping[int, Claim] = {
     ),
     17: Claim(
         RESIDUAL, "Deep residual learning: a residual net against a plain net.", "",
-        NONE, "about 90 s", "depth:residual",
+        NONE, "about 2 min", "depth:residual",
     ),
     18: Claim(
         RESIDUAL, "\"Inception Resnet\": conv3 makes the net a residual one.", "",

@@ -136,17 +136,16 @@ def residual(
     worse = [kind for kind, (gain, half) in gains.items() if gain + half < 0]
     equal = len({one.parameters for one in deep.values()}) == 1
     verdict = REPRODUCED if "original" in better and equal else NOT_SO if "original" in worse else CANNOT_TELL
-    order = sorted(kinds[1:], key=lambda kind: -fmean(deep[kind].accuracy))
-    gap, half = paired(deep[order[0]], deep[order[-1]])
-    relu = "A shortcut alone is not all: where the ReLU sits makes a difference too, " if gap > half else "With it at: "
+    gap, half = paired(deep["before"], deep["after"])  # chosen before any run
+    relu = "Where the ReLU sits" + (" matters as well" if abs(gap) > half else " cannot be told apart here")
     return Evidence(
         f"training accuracy at {max(depths)} layers: plain {fmean(deep['plain'].accuracy):.1%}, "
         f"residual {fmean(deep['original'].accuracy):.1%}",
         verdict,
         f"At equal parameters ({deep['plain'].parameters:,}) the block of He et al. changes training accuracy at "
         f"{max(depths)} layers by {gains['original'][0] * 100:+.1f} ± {gains['original'][1] * 100:.1f} points (95 %, "
-        f"{len(seeds)} pairs). {relu}"
-        + ", ".join(f"{NAMES[kind]} {fmean(deep[kind].accuracy):.1%}" for kind in order)
+        f"{len(seeds)} pairs). {relu}, {gap * 100:+.1f} ± {half * 100:.1f} points from the second to the last: "
+        + ", ".join(f"{NAMES[kind]} {fmean(deep[kind].accuracy):.1%}" for kind in kinds)
         + ".",
         ("net", "layers", "training accuracy, mean ± s.d. (n)", "rate", "gradient at start", "at end"),
         tuple((NAMES[kind], str(d), *trained_row(one)) for kind, by in found.items() for d, one in by.items()),

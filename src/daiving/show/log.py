@@ -27,13 +27,14 @@ def deck(events: Iterable[Event], data: Data) -> Iterator[str]:
     epoch may look at the test split; the test line comes once, at the end.
     """
     n, val = len(data.train), len(data.val)
-    number, before, epoch = 0, 0, 0  # of the batch in its epoch, and the examples before it
+    number, before, epoch, batches = 0, 0, 0, 1  # of the batch in its epoch, and the examples before it
     for event in events:
         if isinstance(event, Step):
             if event.epoch != epoch:
-                number, before, epoch = 0, 0, event.epoch
+                # The deck's percent counts batches, not examples; the first step has seen one whole batch.
+                number, before, epoch, batches = 0, 0, event.epoch, -(-n // event.seen)
             if number % EVERY == 0:
-                yield f"Train Epoch: {epoch} [{before}/{n} ({100 * before / n:.0f}%)]\tLoss: {event.loss:.6f}"
+                yield f"Train Epoch: {epoch} [{before}/{n} ({100 * number / batches:.0f}%)]\tLoss: {event.loss:.6f}"
             number, before = number + 1, event.seen
         elif isinstance(event, Epoch):
             right = round(event.val_accuracy * val)
