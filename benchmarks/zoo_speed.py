@@ -2,9 +2,9 @@
 
     python benchmarks/zoo_speed.py [--rounds 5] [--nets googlenet,resnet50] [--batches 1,16]
 
-Both sides compute the same layers in float32: ours is the preset "torchvision", without auxiliary heads, in the order in
-memory that `fit` and `fast` use (channels_last); theirs is as its own documentation builds it. They take turns; printed
-is the median over the rounds of their time divided by ours, with the range: above 1 ours is faster. It needs an
+Both sides compute the same layers in float32: ours is the preset "torchvision", without auxiliary heads, in the order
+in memory that `fit` and `fast` use (channels_last); theirs is as its own documentation builds it. They take turns;
+printed is the median over the rounds of their time divided by ours, with the range: above 1 ours is faster. It needs an
 environment with torchvision (torch 2.14.1, torchvision 0.29.1). Without it, the peer is a plain re-statement: the same
 layers in torch's default order in memory.
 """
@@ -37,7 +37,7 @@ def main() -> None:
         batches=(str, "1,16", "images at once"),
     )
     print(about_the_machine())
-    print("peer: " + ("torchvision's own code" if models else "the same layers, default order (torchvision is missing)"))
+    print("peer: " + ("torchvision's own code" if models else "the same layers, default order; torchvision is missing"))
     for name in flags.nets.split(","):
         for batch in map(int, flags.batches.split(",")):
             compare(name, batch, flags.rounds)
@@ -61,11 +61,13 @@ def compare(name: str, batch: int, rounds: int) -> None:
         a(), b()  # warm up both
         ratios = []
         for turn in range(rounds):
-            first, second = (a, b) if turn % 2 else (b, a)  # who goes first changes, as the machine's speed may drift
+            first, second = (a, b) if turn % 2 else (b, a)  # the machine's speed may drift
             times = {run: seconds(run) for run in (first, second)}
             ratios.append(times[a] / times[b])
         spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"{name:<13} batch {batch:>2}  {what:<14} {median(ratios):.2f} times the peer's speed {spread}", flush=True)
+        print(
+            f"{name:<13} batch {batch:>2}  {what:<14} {median(ratios):.2f} times the peer's speed {spread}", flush=True
+        )
 
 
 def theirs(name: str) -> nn.Module:

@@ -103,10 +103,9 @@ def assert_three_sentences(error):
 # What a line of the table claims
 
 
-def test_the_claimed_parameters_and_multiply_adds_are_real(name, home, tree):
+def test_the_claimed_parameters_and_multiply_adds_are_real(name, tree):
     entry = NETS[name]
     channels, side, classes = entry.home
-    assert cost(home, (channels, side, side)) == Cost(entry.parameters, entry.macs)
     assert (tree.parameters, tree.macs) == (entry.parameters, entry.macs)
     assert (tree.taken, tree.given) == ((channels, side, side), (classes,))
 
@@ -156,7 +155,7 @@ def test_an_option_that_a_line_leaves_out_changes_nothing_in_its_net(basic, macs
     chosen = {key: option.default for key, option in entry.options.items()} | dict(entry.fixed)
     with torch.device("meta"):
         net = ResNet(**chosen, stride_on="3x3")
-    assert cost(net, (3, 224, 224)).macs == macs
+    assert cost(net, (3, 224, 224)) == Cost(entry.parameters, macs)
 
 
 # What it does with images
@@ -193,7 +192,7 @@ def test_the_gradient_reaches_every_weight(stepped):
     for key, gradient in stepped[1].items():
         assert gradient is not None, key
         assert gradient.isfinite().all(), key
-        assert gradient.abs().max() > 1e-7, key
+        assert gradient.abs().max() > 1e-5, key
 
 
 def test_the_same_seed_and_images_give_the_same_answer_to_the_last_bit(name, net, stepped):
@@ -218,12 +217,11 @@ def test_it_answers_with_one_score_a_class_and_auxiliary_scores_only_while_it_tr
 
 
 def test_one_image_does_not_change_the_answer_for_another(name, net):
-    x = images(name, 3)
+    x = images(name, 2)
     with torch.no_grad():
-        alone, moved = net.eval()(x), net(torch.stack([x[0] * 3 + 1, x[1], x[0]]))
-    assert torch.allclose(alone[1], moved[1], rtol=1e-4, atol=1e-5)
-    assert torch.allclose(alone[0], moved[2], rtol=1e-4, atol=1e-5)
-    assert torch.equal(alone[0], moved[0]) is (name == "majority")  # and it does look at its own
+        alone, beside = net.eval()(x), net(torch.stack([x[1], x[0] * 3 + 1]))
+    assert torch.allclose(alone[1], beside[0], rtol=1e-4, atol=1e-5)
+    assert torch.equal(alone[0], beside[1]) is (name == "majority")  # and it does look at its own
 
 
 @pytest.mark.parametrize("first", FIRST)
@@ -237,11 +235,11 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(first):
     assert any(p.ndim > 1 for p in net.values()) or first == "majority"
 
 
-@pytest.mark.parametrize(("channels", "classes"), [(1, 2), (3, 10)])
-def test_it_takes_any_channels_and_classes(shallow, channels, classes):
+def test_it_takes_one_three_or_five_channels_and_2_10_or_37_classes(shallow, odd):
     smallest = NETS[shallow].smallest
-    net = meta(shallow, in_channels=channels, num_classes=classes, image_size=smallest)
-    assert answered(net, channels, smallest) == (classes,)
+    for channels, classes in ((1, 2), (5, 37)):  # 3 and 10 are `net`, which runs above
+        net = odd if channels == 5 else meta(shallow, in_channels=1, num_classes=2, image_size=smallest)
+        assert answered(net, channels, smallest) == (classes,)
 
 
 def test_it_takes_odd_and_even_sizes_and_not_only_squares(shallow, odd):

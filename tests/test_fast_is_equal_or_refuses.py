@@ -2,6 +2,7 @@
 
 import copy
 
+import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,14 @@ CASES = {
 }
 # 1x1 convolutions: the net's, and those of its fast form, where all that read one map are one
 POINTWISE = {"googlenet": (38, 20), "inception_v3": (40, 12), "inception_v4": (61, 17)}
+
+
+@pytest.fixture(autouse=True)
+def _shapes_are_not_checked():
+    """The check of annotations, which only tests have, takes the tracer's stand-ins for mistakes."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def lively(net: nn.Module) -> nn.Module:

@@ -44,7 +44,7 @@ class Whole(fx.Tracer):
 def fast(net: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
     """A copy of `net` for inference, equal to it up to rounding: n x c x h x w to n x classes, as before.
 
-    `shape` (c, h, w) is that of the images it is proved on; a net of daiving's table knows it. The proof: on random
+    `shape` (c, h, w) is that of the images it is proved on; a net whose first part is an `Input` knows it. The proof: on random
     images the largest difference of an answer is below 1e-4 of the largest answer. Raises `FixableError` where the
     proof fails, and for a net whose computation depends on the values of its input or that keeps no graph.
     """
@@ -53,7 +53,7 @@ def fast(net: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
         if gate is None:
             raise FixableError(
                 "It is not known which images this net takes.",
-                expected="a net of the table, or shape=(channels, height, width).",
+                expected="a net with an Input, as the papers' have, or shape=(channels, height, width).",
                 fix="give the shape: daiving.fast(net, (3, 224, 224)).",
             )
         shape = (gate.channels, gate.home, gate.home)
@@ -91,7 +91,7 @@ def modules_of(net: fx.GraphModule) -> dict[fx.Node, nn.Module]:
 def fold_norms(net: fx.GraphModule) -> None:
     modules = modules_of(net)
     for norm, m in modules.items():
-        before: Any = norm.args[0]
+        before: Any = norm.args[0] if norm.args else None
         if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and only_user(before, norm):
             conv = modules.get(before)
             if isinstance(conv, nn.Conv2d):
@@ -107,7 +107,7 @@ def swap_pools(net: fx.GraphModule) -> None:
             continue
         (conv,) = pool.users
         mix = modules.get(conv)
-        if not is_pointwise(mix):
+        if not is_pointwise(mix) or not pool.args or conv.args != (pool,):
             continue
         source, bias = pool.args[0], mix.bias
         conv.args = (source,)
@@ -163,7 +163,14 @@ def only_user(node: Any, user: fx.Node) -> bool:
 def prove(slow: nn.Module, quick: nn.Module, shape: Sequence[int]) -> None:
     for n in (1, 2):
         x = torch.randn(n, *shape, generator=torch.Generator().manual_seed(n))
-        ours, theirs = quick(x), slow(x)
+        theirs = slow(x)
+        if not isinstance(theirs, Tensor):
+            raise FixableError(
+                f"This net answers with a {type(theirs).__name__}.",
+                expected="a net that answers with one tensor: a score a class for each image.",
+                fix="use the net as it is.",
+            )
+        ours = quick(x)
         difference = ((ours - theirs).abs().max() / theirs.abs().max()).item()
         if not difference < AGREE:
             raise FixableError(

@@ -24,7 +24,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head
+from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, with_aux
 
 # Table 1, row for row:  1x1  3x3r  3x3  5x5r  5x5  pool
 TABLE_1 = {
@@ -150,14 +150,7 @@ class GoogLeNet(nn.Module):
             as_caffe(self)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"] | Scores:
-        x = self.input(x)
-        aux = []
-        for name, block in self.body.named_children():
-            x = block(x)
-            if self.training and name in self.aux:
-                aux.append(self.aux[name](x))
-        logits = self.head(x)
-        return Scores(logits, tuple(aux), AUX_WEIGHT) if aux else logits
+        return with_aux(self.input(x), self.body, self.aux, self.head, AUX_WEIGHT)
 
 
 def aux_head(c_in: int, num_classes: int, image_size: int, pool: str, unit: Unit = conv) -> nn.Sequential:

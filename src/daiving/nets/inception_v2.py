@@ -28,7 +28,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head
+from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, with_aux
 
 # Table 1, the stem:  kernel, stride, padded, channels out; None is the 3x3 pool by 2
 STEM = {
@@ -217,14 +217,7 @@ class InceptionV2(nn.Module):
         he_normal(self, "fan_in")
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"] | Scores:
-        x = self.input(x)
-        aux = []
-        for name, block in self.body.named_children():
-            x = block(x)
-            if self.training and name in self.aux:
-                aux.append(self.aux[name](x))
-        logits = self.head(x)
-        return Scores(logits, tuple(aux), AUX_WEIGHT) if aux else logits
+        return with_aux(self.input(x), self.body, self.aux, self.head, AUX_WEIGHT)
 
 
 def aux_head(c_in: int, num_classes: int, pool: str) -> nn.Sequential:

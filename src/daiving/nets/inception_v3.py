@@ -30,7 +30,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head
+from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, with_aux
 
 AUX_BEHIND = "6e"
 AUX_WEIGHT = 0.4
@@ -222,14 +222,7 @@ class InceptionV3(nn.Module):
                 nn.init.normal_(p, std=0.001 if name.endswith("fc.weight") else 0.01)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"] | Scores:
-        x = self.input(x)
-        aux = []
-        for name, block in self.body.named_children():
-            x = block(x)
-            if self.training and name in self.aux:
-                aux.append(self.aux[name](x))
-        logits = self.head(x)
-        return Scores(logits, tuple(aux), AUX_WEIGHT) if aux else logits
+        return with_aux(self.input(x), self.body, self.aux, self.head, AUX_WEIGHT)
 
 
 def aux_head(c_in: int, num_classes: int, pool: str) -> nn.Sequential:

@@ -151,6 +151,18 @@ def head(c_in: int, num_classes: int, dropout: float = 0.0) -> nn.Sequential:
     )
 
 
+def with_aux(
+    x: Float[Tensor, "n c h w"], body: nn.Sequential, aux: nn.ModuleDict, head: nn.Sequential, weight: float
+) -> Float[Tensor, "n classes"] | Scores:
+    """Through the stages of a body to its head; while it trains, each of `aux` reads the stage whose name it has."""
+    read = []
+    for name, stage in body.named_children():
+        x = stage(x)
+        if body.training and name in aux:
+            read.append(aux[name](x))
+    return Scores(head(x), tuple(read), weight) if read else head(x)
+
+
 def he_normal(net: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:
     """He et al., 2015 (arXiv 1502.01852, eq. 14 forward with "fan_in", eq. 15 backward with "fan_out"): N(0, 2 / fan)
     for every convolution; biases zero."""
