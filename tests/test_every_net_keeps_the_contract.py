@@ -28,7 +28,7 @@ FLAT = ("majority", "logistic", "mnist_inception")
 DEEPER = re.compile(r"plain34|resnet34|(preact_)?resnet(101|152|200)|densenet(161|169|201|264)")
 SHALLOW = [name for name in NETS if name not in FLAT and not DEEPER.fullmatch(name)]
 WHERE = list(dict.fromkeys(entry.where for entry in NETS.values()))
-FIRST = [next(name for name, entry in NETS.items() if entry.where == where) for where in WHERE]  # one a class
+FIRST = list({NETS[name].where.partition(":")[0]: name for name in reversed(NETS)}.values())[::-1]  # one a file
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 # For options that may have any value of their type: one that is not the default
 FREE = {

@@ -34,7 +34,7 @@ CASES = {
     "cifar_densenet": ({"depth": 16, "preset": "BC"}, 8),
 }
 # 1x1 convolutions: the net's, and those of its fast form, where all that read one map are one
-POINTWISE = {"googlenet": (38, 20), "inception_v3": (40, 12), "inception_v4": (61, 17)}
+POINTWISE = {"googlenet": (38, 20), "bn_inception": (37, 12), "inception_v3": (40, 12)}
 
 
 @pytest.fixture(autouse=True)
@@ -45,28 +45,32 @@ def _shapes_are_not_checked():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def lively(net: nn.Module) -> nn.Module:
-    """With running averages as a training leaves them, so that no norm is the identity."""
+def lively(net: nn.Module, x: Tensor) -> nn.Module:
+    """As a training leaves it: averages of what went through, norms that are not the identity."""
     torch.manual_seed(0)
-    for m in net.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            m.running_mean.normal_(0, 0.3)
-            m.running_var.uniform_(0.5, 2)
-            nn.init.uniform_(m.weight, 0.5, 1.5)
-            nn.init.normal_(m.bias, 0, 0.3)
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    for m in norms:
+        m.momentum = 1.0
+    with torch.no_grad():
+        net.train()(x)
+    for m in norms:
+        m.running_var *= torch.empty_like(m.running_var).uniform_(0.7, 1.4)
+        nn.init.uniform_(m.weight, 0.7, 1.4)
+        nn.init.normal_(m.bias, 0, 0.2)
     return net
 
 
 def made(name: str, **more: object) -> tuple[nn.Module, int]:
     options, size = CASES[name]
-    return lively(build(name, seed=0, num_classes=10, image_size=size, **options | more)), size
+    net = build(name, seed=0, num_classes=10, image_size=size, **options | more)
+    return lively(net, torch.randn(2, 3, size + 1, size)), size
 
 
 @torch.no_grad()
 def apart(a: nn.Module, b: nn.Module, x: Tensor) -> float:
     """The largest difference of an answer, relative to the largest answer."""
     ours, theirs = a(x), b(x)
-    assert theirs.std(dim=0).max() > 0 or len(x) == 1  # else equality would show nothing
+    assert len(x) == 1 or (theirs[0] - theirs[1]).abs().max() > 0.01 * theirs.abs().max()  # else this shows nothing
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
@@ -96,9 +100,8 @@ def test_the_fast_net_answers_as_the_net_does_at_every_size_and_leaves_it_as_it_
     assert all(torch.equal(t, before[key]) for key, t in net.state_dict().items())
     assert not {t.data_ptr() for t in quick.parameters()} & {t.data_ptr() for t in net.parameters()}
     assert not quick.training
-    assert isinstance(net, type(made(name)[0]))
     net.eval()
-    for shape in ((2, size, size), (1, size + 6, size + 3), (3, size + 1, size)):
+    for shape in ((2, size, size), (1, size + 6, size + 3)):
         x = torch.randn(shape[0], 3, *shape[1:])
         assert apart(quick, net, x) < 1e-4
     assert norms_behind_convolutions(quick) == []
@@ -142,7 +145,7 @@ def test_a_1x1_stands_in_front_of_its_mean_pool_and_borders_are_right(count_padd
 def test_a_mean_pool_and_a_1x1_change_places_to_the_last_pixel(count_padding, bias, kernel, padding):
     pool = nn.AvgPool2d(kernel, 1, padding, count_include_pad=count_padding)
     net = nn.Sequential(nn.Conv2d(3, 8, 3), pool, nn.Conv2d(8, 4, 1, bias=bias), nn.BatchNorm2d(4))
-    net = lively(net).eval()
+    net = lively(net, torch.randn(4, 3, 9, 9)).eval()
     quick = fast(net, (3, 9, 9))
     order = [type(dict(quick.named_modules()).get(node.target)).__name__ for node in quick.graph.nodes]
     assert order.index("AvgPool2d") > len(order) - 1 - order[::-1].index("Conv2d")
@@ -193,7 +196,7 @@ class Mine(nn.Module):
 
 
 def test_a_net_of_your_own_is_made_faster_with_its_shape():
-    net = lively(Mine()).eval()
+    net = lively(Mine(), torch.randn(4, 2, 8, 8)).eval()
     quick = fast(net, (2, 8, 8))
     assert apart(quick, net, torch.randn(3, 2, 9, 7)) < 1e-4
     before = copy.deepcopy(net.state_dict())

@@ -1,8 +1,10 @@
 """The recipe is the argument, the flags and the stored row; options read alike everywhere; tables need no torch."""
 
 import json
+import re
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ import daiving as package
 from daiving.cli import COMMANDS
 from daiving.errors import FixableError
 from daiving.nets import NETS
+from daiving.nets.ideas import IDEAS
 from daiving.options import Option, joined, literal, settle, split
 from daiving.recipe import FIELDS, RECIPES, Recipe, legal, named
 
@@ -156,10 +159,47 @@ def test_the_public_names_are_these_and_each_can_be_had():
         _ = package.nets_table
 
 
-def test_nets_are_listed_in_the_order_of_the_table_with_their_costs(daiving):
-    out = daiving("nets").out
-    assert [line for line in out.splitlines() if line in NETS] == list(NETS)
-    assert "97,298 parameters, 6,019,200 MACs" in out
+def columns(line):
+    """How wide a terminal shows it: a Korean character takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line)
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_nets_are_listed_by_their_ideas_in_the_order_of_the_table_with_their_costs(daiving, lang):
+    out = daiving("nets", "--lang", lang).out
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines if re.match(r"  \w+ +[\d,]+ parameters", line)] == list(NETS)
+    assert re.search(r"mnist_inception +97,298 parameters +6,019,200 MACs  1x28x28\n      the lecture's net", out)
+    told = " ".join(out.split())
+    places = [told.index(getattr(idea, lang)) for idea in IDEAS.values()]
+    assert places == sorted(places)
+    assert max(map(columns, lines)) <= 80
+
+
+def test_every_idea_has_its_name_in_english_and_in_korean_and_every_net_an_idea():
+    assert {entry.family for entry in NETS.values()} == set(IDEAS)
+    families = [entry.family for entry in NETS.values()]
+    assert list(dict.fromkeys(families)) == [a for a, b in zip(families, [*families[1:], ""], strict=True) if a != b]
+    for idea in IDEAS.values():
+        assert idea.en.isascii()
+        assert re.search("[가-힣]", idea.ko)
+        assert re.match(r"[^:]+: ", idea.en)
+        assert re.match(r"[^:]+: ", idea.ko)
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", list(NETS))
+def test_all_that_is_known_of_a_net_is_told_in_80_columns(daiving, name, lang):
+    entry, out = NETS[name], daiving("nets", name, "--lang", lang).out
+    assert max(map(columns, out.splitlines())) <= 80
+    told = " ".join(out.split())
+    for fact in (entry.about, entry.source, getattr(IDEAS[entry.family], lang), f"{entry.macs:,} MACs"):
+        assert fact in told
+    for key, option in entry.options.items():
+        assert joined("", {key: option.default}).removeprefix(":") in told
+        assert option.help in told
+    for preset in entry.presets:
+        assert f" {preset}: " in told
 
 
 def test_tasks_and_recipes_are_listed(daiving):
@@ -172,8 +212,6 @@ def test_the_log_of_the_deck_is_printed_line_by_line_as_it_prints_it(daiving):
     lines = out.splitlines()
     assert lines[0].startswith("Train Epoch: 1 [0/4000 (0%)]\tLoss: 2.")
     assert lines[1].startswith("Train Epoch: 1 [640/4000 (16%)]\tLoss: ")
-    import re
-
     line = r"(Train Epoch: 1 \[\d+/4000 \(\d+%\)\]\tLoss: \d\.\d{6}\n){7}"
     assert re.match(line + r"\nValidation set: Average loss: 0\.\d{4}, Accuracy: \d+/500 \(\d\d%\)\n\n", out)
     assert re.search(r"\nTest set: Average loss: 0\.\d{4}, Accuracy: \d+/500 \(\d\d%\)\n", out)

@@ -44,9 +44,9 @@ class Whole(fx.Tracer):
 def fast(net: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
     """A copy of `net` for inference, equal to it up to rounding: n x c x h x w to n x classes, as before.
 
-    `shape` (c, h, w) is that of the images it is proved on; a net whose first part is an `Input` knows it. The proof: on random
-    images the largest difference of an answer is below 1e-4 of the largest answer. Raises `FixableError` where the
-    proof fails, and for a net whose computation depends on the values of its input or that keeps no graph.
+    `shape` (c, h, w) is that of the images it is proved on; a net whose first part is an `Input` knows it. The proof:
+    on random images the largest difference of an answer is below 1e-4 of the largest answer. Raises `FixableError`
+    where the proof fails, and for a net whose computation depends on the values of its input or that keeps no graph.
     """
     if shape is None:
         gate = next((m for m in net.modules() if isinstance(m, Input)), None)
@@ -116,7 +116,9 @@ def swap_pools(net: fx.GraphModule) -> None:
         pool.prepend(conv)
         if bias is not None and m.count_include_pad and m.padding not in (0, (0, 0)):
             # A mean that counts the padding's zeros would thin the bias out at the border: it is added behind.
+            mix = copy.deepcopy(mix)  # the net of the proof has it too
             mix.register_parameter("bias", None)
+            net.set_submodule(str(conv.target), mix)
             name = f"{str(conv.target).replace('.', '_')}_bias"
             net.add_submodule(name, AddBias(bias.detach()))
             with net.graph.inserting_after(pool):

@@ -1,21 +1,23 @@
 """Weights from a file into a net: daiving's own, torchvision's and timm's. Nothing in a file is ever run."""
 
-import pickle
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
+from daiving.nets import NETS
 from daiving.nets.names import TABLES, translated
 from daiving.options import split
 
 WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model")  # keys under which others keep the tensors
 SHOWN = 3  # names printed of a list of them
+CLASSES = ("fc.weight", "fc.bias", "fc2.weight", "fc2.bias")  # ends of the names whose first axis is the classes
 
 
 def load(net: nn.Module, path: Path | str, name: str, preset: str, options: Mapping[str, Any]) -> None:
@@ -24,11 +26,10 @@ def load(net: nn.Module, path: Path | str, name: str, preset: str, options: Mapp
     Every tensor of the net must be there under the name that the preset's library gives it, in its shape, and nothing
     else; auxiliary heads that the net was built without may be left over, and counters of batches that old files lack
     may be missing. Raises `FixableError` with what is missing, left over or of another shape, for a file of another
-    net or library, one that cannot be read, and one that wants to run code. Warns where nothing says on which
-    convolution a file's stride was.
+    net or library, one whose strides were elsewhere, one that cannot be read, and one that wants to run code. Warns
+    where nothing is known of the strides, or only what the names of its tensors let one guess.
     """
     found, about = read(Path(path))
-    check_stride(found, about, Path(path), name, preset, options)
     table = TABLES.get(name, {}).get(preset, ())
     wanted = net.state_dict()
     given = {translated(key, table): t for key, t in found.items()}
@@ -37,6 +38,7 @@ def load(net: nn.Module, path: Path | str, name: str, preset: str, options: Mapp
             given[key] = t[:, :, 0, 0]  # a linear layer that was written as a 1x1 convolution
     if error := mismatch(Path(path), name, preset, given, wanted):
         raise error
+    check_stride(found, about, Path(path), name, options)
     net.load_state_dict({key: given.get(key, t) for key, t in wanted.items()})
 
 
@@ -47,27 +49,32 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise FixableError(
-            f"There is no file '{path}' with weights.",
+            f"'{path}' is a folder and no file with weights."
+            if path.is_dir()
+            else f"There is no file '{path}' with weights.",
             expected="a .safetensors file, or a .pth or .pt file of torch.save.",
             fix="check the path; it is looked up from the folder you are in.",
         )
+    start = b""
     try:
         with path.open("rb") as file:
-            start = file.read(9)
+            start = file.read(64)
         if start[8:9] == b"{":  # a length of eight bytes, then JSON
             with safe_open(path, framework="pt") as tensors:
                 return {key: tensors.get_tensor(key) for key in tensors.keys()}, tensors.metadata() or {}  # noqa: SIM118
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error) and "GLOBAL" not in str(error) and "global" not in str(error):
-            raise unreadable(path, error) from None
-        raise FixableError(
-            f"The file '{path}' wants to run code when it is read: {culprit(error)}.",
-            expected="tensors and nothing else.",
-            fix="do not load it elsewhere either unless you trust its origin; ask for the weights as .safetensors.",
-        ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise unreadable(path, error) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that it may not understand: then it says so
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise unreadable(path, error.strerror or type(error).__name__) from None
+    except Exception as error:  # of many kinds: whatever stands in a file is interpreted
+        if wanted := re.search(r"GLOBAL (\w+(?:\.\w+)*)", str(error)):
+            raise FixableError(
+                f"The file '{path}' wants to run code when it is read: it calls {wanted[1]}.",
+                expected="tensors and nothing else; nothing of it was run.",
+                fix="ask for its state_dict or a .safetensors file; load it elsewhere only if you trust its origin.",
+            ) from None
+        raise unreadable(path, kind(start)) from None
     for key in WRAPPERS:
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
             held = held[key]
@@ -81,52 +88,62 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {str(key).removeprefix("module."): t for key, t in held.items()}, {}
 
 
-def culprit(error: Exception) -> str:
-    """What the file would have called, from torch's message, which spans paragraphs of advice."""
-    line = next((line for line in str(error).splitlines() if "GLOBAL" in line or "global" in line.lower()), str(error))
-    return line.strip().split(" was not an allowed")[0].split(". Please")[0].removeprefix("WeightsUnpickler error: ")
-
-
 def described(value: Any) -> str:
     return f"a {type(value).__name__}" + (f" of {len(value)} things" if isinstance(value, Mapping) else "")
 
 
-def unreadable(path: Path, error: Exception) -> FixableError:
-    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+def kind(start: bytes) -> str:
+    """What a file that is none of weights seems to be, from its first bytes; torch's words for it are a riddle."""
+    if not start:
+        return "it is empty"
+    if start[8:9] == b"{":
+        return "it begins as .safetensors do and does not go on so"
+    if start.startswith(b"PK"):
+        return "it is a zip archive, cut short or not of torch.save"
+    if start.startswith(b"\x80"):
+        return "it is a pickle, cut short or not of torch.save"
+    if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start):
+        return f"it is a text that begins with {start[:24].decode()!r}"
+    return "it is of no kind that is known here"
+
+
+def unreadable(path: Path, why: str) -> FixableError:
     return FixableError(
-        f"The file '{path}' cannot be read as weights: {why.rstrip('.')[:150]}.",
+        f"The file '{path}' cannot be read as weights: {why}.",
         expected="a whole .safetensors file, or a whole .pth or .pt file of torch.save.",
-        fix="it is probably cut short or of another kind: compare its size with the source's, and get it again.",
+        fix="compare its size and kind with the source's, and get it again.",
     )
 
 
 def check_stride(
-    found: Iterable[str], about: Mapping[str, str], path: Path, name: str, preset: str, options: Mapping[str, Any]
+    found: Iterable[str], about: Mapping[str, str], path: Path, name: str, options: Mapping[str, Any]
 ) -> None:
     """The same tensors fit both positions of a bottleneck's stride and mean different functions: who made the file?"""
     if "stride_on" not in options:
         return
-    mine = options["stride_on"]
+    mine, libraries = options["stride_on"], TABLES.get(name, {})
+    this = f"this net has them on the {mine}"
     if any(word in path.name.lower() for word in ("caffe", "msra")):
         theirs, source = "1x1", "for its name says that it comes from Caffe"
-    elif "net" in about:  # daiving's own
-        theirs, source = split(about["net"])[1].get("stride_on", "1x1"), "by its own words"
-    elif any(foreign(found, name, library) for library in TABLES.get(name, {})):
-        theirs, source = "3x3", "for its tensors have the names of torchvision or timm"
+    elif split(about.get("net", ""))[0] == name:  # daiving's own
+        theirs, source = split(about["net"])[1].get("stride_on", NETS[name].options["stride_on"].default), "as it says"
     else:
-        theirs, source = None, "which nothing in it says"
-    if theirs is None or (theirs != mine and preset != "paper" and theirs == "3x3"):
-        # With a preset the person chose the position beside it; the names alone do not prove them wrong.
+        # These fit by a preset, beside which the person chose the position; names alone do not prove them wrong.
+        theirs, source = None, "on the 1x1 or on the 3x3: nothing in it says where"
+        if any(foreign(found, name, library) for library in libraries):
+            if mine == "3x3":
+                return
+            source = f"on the 3x3, for its tensors have the names of {' or '.join(libraries)}"
         warnings.warn(
-            f"The file '{path}' may have its strides on the {theirs or '1x1 or on the 3x3'}, {source}; this net has "
-            f"them on the {mine}. A wrong position loads without an error and answers wrongly.",
+            f"The file '{path}' may have its strides {source}; {this}. A wrong position loads without an error and "
+            "answers wrongly.",
             stacklevel=4,
         )
-    elif theirs != mine:
+    if theirs not in (None, mine):
         raise FixableError(
-            f"The weights in '{path}' are for strides on the {theirs}, {source}; this '{name}' has them on the {mine}.",
+            f"The weights in '{path}' are for strides on the {theirs}, {source}; {this}.",
             expected="the same position: the tensors fit both, and the answers would be wrong in silence.",
-            fix=f"build it with stride_on='{theirs}'" + (", or preset='torchvision'." if theirs == "3x3" else "."),
+            fix=f"build it with stride_on='{theirs}'.",
         )
 
 
@@ -150,33 +167,36 @@ def mismatch(
     if shapes:
         sizes = [f"{key} {size(given[key])} for {size(wanted[key])}" for key in shapes]
         parts.append(f"{len(shapes)} of another shape ({few(sizes)})")
+    whose = preset if preset in TABLES.get(name, {}) else "daiving"
     return FixableError(
         f"The weights in '{path}' are not those of '{name}': {', '.join(parts)}.",
-        expected=f"its {len(wanted)} tensors by the names of {'daiving' if preset == 'paper' else preset}.",
-        fix=advice(name, preset, given, missing, over, shapes),
+        expected=f"its {len(wanted)} tensors by the names of {whose}.",
+        fix=advice(name, preset, given, wanted, missing, over, shapes),
     )
 
 
 def advice(
-    name: str, preset: str, given: Mapping[str, Tensor], missing: list[str], over: list[str], shapes: list[str]
+    name: str,
+    preset: str,
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    missing: list[str],
+    over: list[str],
+    shapes: list[str],
 ) -> str:
     for other in TABLES.get(name, {}):
         if other != preset and foreign(given, name, other):
             return f"the names look like {other}'s: build it with preset='{other}'."
     if missing and all(key.startswith("aux.") for key in missing) and not over and not shapes:
         return "the file has no auxiliary heads: build it with aux=False."
-    if (
-        shapes
-        and not missing
-        and not over
-        and all(key.endswith(("fc.weight", "fc.bias", "fc2.weight")) for key in shapes)
-    ):
+    classes = [key for key in shapes if key.endswith(CLASSES) and given[key].shape[1:] == wanted[key].shape[1:]]
+    if shapes and classes == shapes and not missing and not over:
         return f"build it with num_classes={len(given[shapes[-1]])}, as the file has, and put your own head on it then."
     if len(missing) > len(given) / 2:
         return (
             "it is the file of another net, or of another library: choose the net and the preset that it was made with."
         )
-    return "build it with the options that the file was made with."
+    return "build it with the options that the file was made with, in_channels and image_size among them."
 
 
 def few(names: list[str]) -> str:
