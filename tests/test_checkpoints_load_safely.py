@@ -323,7 +323,7 @@ def test_the_names_of_torchvision_warn_where_the_stride_was_chosen_to_be_elsewhe
 @pytest.mark.parametrize("path", ["resnet50_caffe.pth", "MSRA-R50.pth"])
 def test_a_file_that_says_caffe_is_for_strides_on_the_1x1(bottlenecks, path):
     put(bottlenecks, bottlenecks.state_dict(), path, "paper", "1x1")
-    with pytest.raises(FixableError, match="for strides on the 1x1, for its name says that it comes") as raised:
+    with pytest.raises(FixableError, match="for stride_on=1x1, for its name says that it comes") as raised:
         put(bottlenecks, bottlenecks.state_dict(), path, "paper", "3x3")
     assert_three_sentences(raised.value)
     assert raised.value.fix == "build it with stride_on='1x1'."
@@ -335,7 +335,7 @@ def test_daivings_own_file_says_where_its_stride_is(bottlenecks, options, positi
     about = {"net": make_arm("a", "resnet50", options, Recipe(), {}).label, "classes": "cat\ndog"}  # as `export` does
     put(bottlenecks, bottlenecks.state_dict(), "w.safetensors", preset, position, about)
     other = {"1x1": "3x3", "3x3": "1x1"}[position]
-    with pytest.raises(FixableError, match=f"for strides on the {position}, as it says; this net has") as raised:
+    with pytest.raises(FixableError, match=f"for stride_on={position}, as it says; this net has") as raised:
         put(bottlenecks, bottlenecks.state_dict(), "w.safetensors", preset, other, about)
     assert_three_sentences(raised.value)
     assert raised.value.fix == f"build it with stride_on='{position}'."
@@ -461,3 +461,13 @@ def test_a_whole_net_that_was_pickled_asks_for_its_state_dict():
 def test_a_file_that_holds_no_table_of_tensors_says_what_it_holds(held, words):
     torch.save(held, "w.pth")
     refused(f"The file 'w.pth' holds no table of tensors, but {words}.", fix="save net.state_dict() instead")
+
+
+def test_daivings_own_file_says_every_option_that_changes_its_answers():
+    net = meta("googlenet", pool4=2, aux=False)
+    tensors = {key: torch.zeros(t.shape, dtype=t.dtype) for key, t in net.state_dict().items()}
+    save_file(tensors, "own.safetensors", {"net": "googlenet:pool4=2,aux=false,dropout=0.1"})
+    with pytest.raises(FixableError, match="for pool4=2, as it says; this net has pool4=3") as raised:
+        build("googlenet", weights="own.safetensors", aux=False)
+    assert raised.value.fix == "build it with pool4=2."
+    build("googlenet", weights="own.safetensors", aux=False, pool4=2)  # another dropout answers alike

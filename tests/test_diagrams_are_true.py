@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from daiving.account import account
-from daiving.look import look
+from daiving.anatomy import look
 from daiving.nets import NETS
 from daiving.nets.build import build
 from daiving.nodes import Node

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from daiving.anatomy import Cost, cost, look, passed
 from daiving.errors import FixableError
-from daiving.look import Cost, cost, look, passed
 from daiving.nets import NETS
 from daiving.nets.build import TASK_FACTS, build
 from daiving.nets.layers import Add, Concat, Fork, Input, Scores

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.fast import fast
+from daiving.faster import fast
 from daiving.nets import NETS
 from daiving.nets.build import build
 from daiving.nets.layers import Input

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from daiving.account import account
+from daiving.anatomy import cost, look
 from daiving.errors import FixableError
-from daiving.look import cost, look
 from daiving.nets import NETS
 from daiving.nets.build import build
 from daiving.nodes import Node
@@ -499,7 +499,7 @@ def test_channels_and_pixels_can_be_options_or_an_input(daiving):
     assert "16x28x28" in "\n".join(by_input)
 
 
-@pytest.mark.parametrize("first", ["daiving.look, daiving.fast, daiving.taps", "daiving.study.worker"])
+@pytest.mark.parametrize("first", ["daiving.anatomy, daiving.faster, daiving.tapping", "daiving.study.worker"])
 def test_look_fast_and_taps_are_functions_whatever_was_imported_before(first):
     code = f"import {first}, inspect, daiving as d; assert all(map(inspect.isroutine, (d.look, d.fast, d.taps)))"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from daiving import build
+from daiving.anatomy import cost
 from daiving.errors import FixableError
-from daiving.look import cost
 
 IMAGE = (1, 28, 28)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from daiving.anatomy import cost
 from daiving.errors import FixableError
-from daiving.look import cost
 from daiving.nets.preact import CifarPreActResNet, PreActivated, PreActResNet
 from daiving.nets.residual import Residual, ZeroPad
 from daiving.nets.resnet import ResNet

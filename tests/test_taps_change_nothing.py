@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from daiving.errors import FixableError
 from daiving.nets.build import build
-from daiving.taps import taps
+from daiving.tapping import taps
 
 
 class Net(nn.Module):

@@ -16,16 +16,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daiving.anatomy import look as look
     from daiving.api import Outcome as Outcome
     from daiving.api import Study as Study
     from daiving.errors import FixableError as FixableError
-    from daiving.fast import fast as fast
-    from daiving.look import look as look
+    from daiving.faster import fast as fast
     from daiving.nets import NETS as NETS
     from daiving.nets.build import build as build
     from daiving.recipe import RECIPES as RECIPES
     from daiving.recipe import Recipe as Recipe
-    from daiving.taps import taps as taps
+    from daiving.tapping import taps as taps
     from daiving.tasks import TASKS as TASKS
 
 __version__ = "0.1.0"
@@ -38,9 +38,9 @@ WHERE = {
     "NETS": "daiving.nets",
     "TASKS": "daiving.tasks",
     "build": "daiving.nets.build",
-    "look": "daiving.look",
-    "taps": "daiving.taps",
-    "fast": "daiving.fast",
+    "look": "daiving.anatomy",
+    "taps": "daiving.tapping",
+    "fast": "daiving.faster",
     "FixableError": "daiving.errors",
 }
 __all__ = ["NETS", "RECIPES", "TASKS", "FixableError", "Outcome", "Recipe", "Study", "build", "fast", "look", "taps"]

@@ -15,6 +15,8 @@ class Option:
     default: Any
     help: str
     among: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
 
 
 def split(text: str) -> tuple[str, dict[str, str]]:
@@ -65,7 +67,7 @@ def settle(kind: str, name: str, given: Mapping[str, Any], table: Mapping[str, O
             value = float(value)
         if isinstance(option.default, str) and not isinstance(value, str):
             value = str(given[key])
-        if type(value) is not type(option.default) or (option.among and value not in option.among):
+        if type(value) is not type(option.default) or not legal(option, value):
             raise FixableError(
                 f"The {kind} '{name}' cannot have {key}={given[key]}.",
                 expected=f"{values(option)}: {option.help}.",
@@ -73,6 +75,13 @@ def settle(kind: str, name: str, given: Mapping[str, Any], table: Mapping[str, O
             )
         settled[key] = value
     return settled
+
+
+def legal(option: Option, value: Any) -> bool:
+    """Whether a value of the right type is one of those allowed, and within the range."""
+    if option.among:
+        return value in option.among
+    return (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
 
 
 def show(value: Any) -> str:
@@ -84,7 +93,10 @@ def values(option: Option) -> str:
     """The legal values of an option in words."""
     if option.among:
         return "one of " + ", ".join(map(show, option.among))
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[type(option.default)]
+    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[type(option.default)]
+    if option.low is None:
+        return kind
+    return f"{kind} from {option.low:g} {'on' if option.high is None else f'to {option.high:g}'}"
 
 
 def joined(name: str, options: Mapping[str, Any]) -> str:

@@ -185,7 +185,7 @@ def rate(recipe: Recipe, step: int, total: int, per_epoch: int) -> float:
     if recipe.schedule == "constant":
         return recipe.lr
     if recipe.schedule == "stairs":
-        return recipe.lr * recipe.stair_factor ** (step // round(recipe.stair * per_epoch))
+        return recipe.lr * recipe.stair_factor ** (step // max(1, round(recipe.stair * per_epoch)))
     done = (step + 0.5) / total
     if done < recipe.warmup:
         return recipe.lr * done / recipe.warmup

@@ -110,7 +110,7 @@ def tree_of(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> Node:
     """Without values, which costs nothing; a user's own net may need some."""
     import torch  # not above: a mistake in the call is said without it
 
-    from daiving.look import look
+    from daiving.anatomy import look
     from daiving.nets.build import build
 
     try:

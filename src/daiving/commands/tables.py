@@ -1,6 +1,7 @@
 """daiving nets, tasks, recipes: what there is. None of them needs torch."""
 
 import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +16,8 @@ from daiving.nets.ideas import IDEAS, Idea
 from daiving.options import Option, joined, show, values
 from daiving.recipe import RECIPES, Recipe
 from daiving.tasks import TASKS
+
+WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def nets(arguments: Sequence[str]) -> None:
         size = "x".join(map(str, shape_of(entry)))
         print(f"  {name:<20} {entry.parameters:>11,} parameters {entry.macs:>15,} MACs  {size}")
         print(f"      {entry.about}")
-    print("your own: path/to/file.py:Class, an nn.Module; it is given num_classes, in_channels and\n"
-          "    image_size where it has such arguments")  # fmt: skip
+    own = "your own: path/to/file.py:Class, an nn.Module; it is given num_classes, in_channels and image_size where it"
+    print("\n".join(wrapped(f"{own} has such arguments")))
     print("`daiving nets NAME` has options and presets, `daiving look NAME` the inside.")
 
 
@@ -83,9 +86,18 @@ def shape_of(entry: Entry) -> tuple[int, int, int]:
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
-    """Lines of at most 80 columns. A Korean character takes two."""
-    width = 80 if text.isascii() else 52
-    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent + "    ")
+    """Lines of at most 80 columns."""
+    lines = [indent]
+    for word in text.split():
+        if lines[-1].strip() and columns(lines[-1]) + columns(word) > WIDTH:
+            lines.append(indent + "    ")
+        lines[-1] += word + " "
+    return [line.rstrip() for line in lines]
+
+
+def columns(text: str) -> int:
+    """How wide a terminal shows it. A Korean character takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def tasks(arguments: Sequence[str]) -> None:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from daiving.anatomy import cost
 from daiving.deck.evidence import NOT_SO, REPRODUCED, Evidence
-from daiving.look import cost
 from daiving.nets.build import build
 from daiving.nets.mnist_inception import InceptionReduced
 

@@ -3,8 +3,8 @@
 from torch import nn
 
 from daiving.account import account
+from daiving.anatomy import look
 from daiving.deck.evidence import NOT_SO, REPRODUCED, Evidence
-from daiving.look import look
 from daiving.nets.build import build
 from daiving.nets.densenet import DenseBlock
 from daiving.nets.googlenet import TABLE_1, InceptionNaive, InceptionReduced

@@ -7,8 +7,8 @@ from collections import Counter
 
 import torch
 
+from daiving.anatomy import look
 from daiving.deck.evidence import NOT_SO, REPRODUCED, Evidence
-from daiving.look import look
 from daiving.nets import NETS
 from daiving.nets.build import build
 from daiving.nodes import ROLES, Node

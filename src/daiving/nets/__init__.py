@@ -58,7 +58,7 @@ NETS: Mapping[str, Entry] = {
             "kernel5": Option(5, "kernel of the large branch", among=(5, 3)),
             "norm": Option("lrn", "local response norm behind the stem, or batch norm everywhere", among=("lrn", "bn")),
             "pool4": Option(3, "kernel of the pool before 5a", among=(3, 2)),
-            "dropout": Option(0.4, "share dropped before the last layer"),
+            "dropout": Option(0.4, "share dropped before the last layer", low=0, high=0.99),
             "aux": AUX,
             "aux_pool": AUX_POOL,
             "module": Option("reduced", "figure 2(b) or 2(a)", among=("reduced", "naive")),
@@ -80,7 +80,7 @@ NETS: Mapping[str, Entry] = {
             "pool_4cd": Option(
                 128, "channels behind the pools of 4c, 4d: 128 as listed, or 96 as the sizes want", among=(128, 96)
             ),
-            "dropout": Option(0.0, "share dropped before the last layer"),
+            "dropout": Option(0.0, "share dropped before the last layer", low=0, high=0.99),
         },
         presets={"slim": {"stem": "separable", "pool_4cd": 96, "dropout": 0.2}},
     ),
@@ -215,7 +215,7 @@ NETS: Mapping[str, Entry] = {
     "densenet161": Entry(
         "daiving.nets.densenet:DenseNet", "dense net of 161 layers: growth 48, the authors' wide one",
         "arXiv 1608.06993, early version", "dense", 28_681_000, 7_727_907_072, PHOTO, 29,
-        DENSE | {"growth": Option(48, "channels that each layer adds: k")}, {"depth": 161}, DENSE_PRESETS,
+        DENSE | {"growth": Option(48, "channels that each layer adds: k", low=1)}, {"depth": 161}, DENSE_PRESETS,
     ),
     "densenet169": Entry(
         "daiving.nets.densenet:DenseNet", "dense net of 169 layers",
@@ -237,10 +237,10 @@ NETS: Mapping[str, Entry] = {
         "arXiv 1608.06993, Table 2", "dense", 1_019_722, 264_812_928, THUMBNAIL, 4,
         {
             "depth": Option(40, "layers: 3n + 4, or 6n + 4 with bottleneck"),
-            "growth": Option(12, "channels that each layer adds: k"),
+            "growth": Option(12, "channels that each layer adds: k", low=1),
             "bottleneck": Option(False, "a 1x1 convolution in front of each 3x3"),
-            "compression": Option(1.0, "share of the channels that a transition keeps"),
-            "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's: 16, or 2k with BC"),
+            "compression": Option(1.0, "share of the channels that a transition keeps", low=0.01, high=1),
+            "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's: 16, or 2k with BC", low=0),
             "dropout": DENSE["dropout"],
             "checkpointed": DENSE["checkpointed"],
         },

@@ -11,11 +11,12 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.nets import NETS
 from daiving.nets.names import TABLES, translated
-from daiving.options import split
+from daiving.nets.settled import settled
+from daiving.options import show, split
 
 WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model")  # keys under which others keep the tensors
+SAME_ANSWER = ("dropout", "aux", "checkpointed")  # options that change nothing in evaluation
 SHOWN = 3  # names printed of a list of them
 CLASSES = ("fc.weight", "fc.bias", "fc2.weight", "fc2.bias")  # ends of the names whose first axis is the classes
 
@@ -26,7 +27,7 @@ def load(net: nn.Module, path: Path | str, name: str, preset: str, options: Mapp
     Every tensor of the net must be there under the name that the preset's library gives it, in its shape, and nothing
     else; auxiliary heads that the net was built without may be left over, and counters of batches that old files lack
     may be missing. Raises `FixableError` with what is missing, left over or of another shape, for a file of another
-    net or library, one whose strides were elsewhere, one that cannot be read, and one that wants to run code. Warns
+    net or library, one for another form of the net, one that cannot be read, and one that wants to run code. Warns
     where nothing is known of the strides, or only what the names of its tensors let one guess.
     """
     found, about = read(Path(path))
@@ -38,7 +39,7 @@ def load(net: nn.Module, path: Path | str, name: str, preset: str, options: Mapp
             given[key] = t[:, :, 0, 0]  # a linear layer that was written as a 1x1 convolution
     if error := mismatch(Path(path), name, preset, given, wanted):
         raise error
-    check_stride(found, about, Path(path), name, options)
+    check_form(found, about, Path(path), name, options)
     net.load_state_dict({key: given.get(key, t) for key, t in wanted.items()})
 
 
@@ -115,36 +116,43 @@ def unreadable(path: Path, why: str) -> FixableError:
     )
 
 
-def check_stride(
+def check_form(
     found: Iterable[str], about: Mapping[str, str], path: Path, name: str, options: Mapping[str, Any]
 ) -> None:
-    """The same tensors fit both positions of a bottleneck's stride and mean different functions: who made the file?"""
-    if "stride_on" not in options:
-        return
-    mine, libraries = options["stride_on"], TABLES.get(name, {})
-    this = f"this net has them on the {mine}"
-    if any(word in path.name.lower() for word in ("caffe", "msra")):
-        theirs, source = "1x1", "for its name says that it comes from Caffe"
-    elif split(about.get("net", ""))[0] == name:  # daiving's own
-        theirs, source = split(about["net"])[1].get("stride_on", NETS[name].options["stride_on"].default), "as it says"
-    else:
-        # These fit by a preset, beside which the person chose the position; names alone do not prove them wrong.
-        theirs, source = None, "on the 1x1 or on the 3x3: nothing in it says where"
+    """The same tensors fit several forms of a net, which compute different functions: who made the file, and for which?
+
+    Our own files say it of every option. Of others it matters for the position of a bottleneck's stride.
+    """
+    if split(about.get("net", ""))[0] == name:
+        theirs = settled(name, split(about["net"])[1])
+        differ = [key for key in theirs if key not in SAME_ANSWER and theirs[key] != options.get(key, theirs[key])]
+        if differ:
+            raise other_form(path, differ[0], theirs[differ[0]], options[differ[0]], "as it says")
+    elif "stride_on" in options:
+        mine, libraries = options["stride_on"], TABLES.get(name, {})
+        if any(word in path.name.lower() for word in ("caffe", "msra")):
+            if mine != "1x1":
+                raise other_form(path, "stride_on", "1x1", mine, "for its name says that it comes from Caffe")
+            return
+        source = "on the 1x1 or on the 3x3: nothing in it says where"
         if any(foreign(found, name, library) for library in libraries):
             if mine == "3x3":
                 return
+            # These fit by a preset, beside which the person chose the position; names alone do not prove them wrong.
             source = f"on the 3x3, for its tensors have the names of {' or '.join(libraries)}"
         warnings.warn(
-            f"The file '{path}' may have its strides {source}; {this}. A wrong position loads without an error and "
-            "answers wrongly.",
+            f"The file '{path}' may have its strides {source}; this net has them on the {mine}. A wrong position loads "
+            "without an error and answers wrongly.",
             stacklevel=4,
         )
-    if theirs not in (None, mine):
-        raise FixableError(
-            f"The weights in '{path}' are for strides on the {theirs}, {source}; {this}.",
-            expected="the same position: the tensors fit both, and the answers would be wrong in silence.",
-            fix=f"build it with stride_on='{theirs}'.",
-        )
+
+
+def other_form(path: Path, key: str, theirs: Any, mine: Any, source: str) -> FixableError:
+    return FixableError(
+        f"The weights in '{path}' are for {key}={show(theirs)}, {source}; this net has {key}={show(mine)}.",
+        expected="the same form: the tensors fit both, and the answers would be wrong in silence.",
+        fix=f"build it with {key}={theirs!r}.",
+    )
 
 
 def foreign(found: Iterable[str], name: str, preset: str) -> bool:

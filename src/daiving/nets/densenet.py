@@ -175,6 +175,7 @@ class DenseNet(nn.Module):
             )
         why = "its stem halves them twice, and three transitions halve what is left, without padding"
         self.input = Input("densenet", in_channels, 29, image_size, why)
+        check_widths(growth, compression, stem_channels)
         c = stem_channels or 2 * growth
         if stem == "deep":
             parts: dict[str, nn.Module | None] = {
@@ -204,24 +205,37 @@ def dense_body(
     checkpointed: bool,
 ) -> tuple[dict[str, nn.Module], int]:
     """Dense blocks with transitions between them and the last norm, from a map of `c` channels; and what comes out."""
-    impossible = FixableError(
-        f"A dense net cannot have growth={growth} and compression={compression}.",
-        expected="a growth of 1 or more, and a compression of at most 1 that leaves each transition a channel.",
-        fix="take the paper's: growth 12 to 48, compression 0.5, or 1 for none.",
-    )
-    if growth < 1 or compression > 1:
-        raise impossible
     parts: dict[str, nn.Module] = {}
     for number, layers in enumerate(blocks, 1):
         block = DenseBlock(c, layers, growth, bottleneck, dropout, checkpointed)
         parts[f"block{number}"], c = block, block.c_out
         if number < len(blocks):
             if (kept := math.floor(compression * c)) < 1:
-                raise impossible
+                raise impossible(growth, compression)
             reduce = Composite(c, kept, 1, dropout, checkpointed=checkpointed)
             parts[f"transition{number}"] = chain({"reduce": reduce, "pool": nn.AvgPool2d(2)})
             c = kept
     return {**parts, "norm": nn.BatchNorm2d(c), "relu": nn.ReLU(inplace=True)}, c
+
+
+def check_widths(growth: int, compression: float, stem_channels: int) -> None:
+    """Before anything is built of them."""
+    if growth < 1 or not 0 < compression <= 1:
+        raise impossible(growth, compression)
+    if stem_channels < 0:
+        raise FixableError(
+            f"A dense net cannot have {stem_channels} channels behind its first layer.",
+            expected="1 or more, or 0 for the paper's number.",
+            fix="leave stem_channels out.",
+        )
+
+
+def impossible(growth: int, compression: float) -> FixableError:
+    return FixableError(
+        f"A dense net cannot have growth={growth} and compression={compression}.",
+        expected="a growth of 1 or more, and a compression of at most 1 that leaves each transition a channel.",
+        fix="take the paper's: growth 12 to 48, compression 0.5, or 1 for none.",
+    )
 
 
 def as_torch7(net: nn.Module) -> None:

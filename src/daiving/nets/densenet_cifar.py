@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.nets.densenet import as_torch7, dense_body
+from daiving.nets.densenet import as_torch7, check_widths, dense_body
 from daiving.nets.layers import Input, chain, head
 
 BLOCKS = 3
@@ -49,6 +49,7 @@ class CifarDenseNet(nn.Module):
         super().__init__()
         blocks = (layers_in_a_block(depth, bottleneck),) * BLOCKS
         self.input = Input("cifar_densenet", in_channels, 4, image_size, "two transitions halve them, without padding")
+        check_widths(growth, compression, stem_channels)
         c = stem_channels or (2 * growth if bottleneck and compression < 1 else 16)
         stem = nn.Conv2d(in_channels, c, 3, padding=1, bias=False)
         parts, c = dense_body(c, blocks, growth, compression, bottleneck, dropout, checkpointed)

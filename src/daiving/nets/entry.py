@@ -28,7 +28,7 @@ class Entry:
 STEM = Option("separable", "first layer: separable as Table 1 counts it, or one 7x7", among=("separable", "full"))
 AUX = Option(True, "auxiliary classifiers while it trains")
 AUX_POOL = Option("mean5x5", "pool of the auxiliary heads", among=("mean5x5", "adaptive"))
-DROPOUT = Option(0.2, "share dropped before the last layer")
+DROPOUT = Option(0.2, "share dropped before the last layer", low=0, high=0.99)
 ORDER = Option(
     "figure", "branches join as the figures draw them, or as timm and the authors' code do", among=("figure", "timm")
 )
@@ -51,12 +51,12 @@ ON_3X3 = {"torchvision": {"stride_on": "3x3"}, "timm": {"stride_on": "3x3"}}
 BIT = {"timm": {"stride_on": "3x3", "stem": "bit"}}
 
 DENSE = {
-    "growth": Option(32, "channels that each layer adds: k"),
-    "compression": Option(0.5, "share of the channels that a transition keeps"),
+    "growth": Option(32, "channels that each layer adds: k", low=1),
+    "compression": Option(0.5, "share of the channels that a transition keeps", low=0.01, high=1),
     "bottleneck": Option(True, "a 1x1 convolution in front of each 3x3"),
-    "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's"),
+    "stem_channels": Option(0, "channels behind the first layer; 0 is the paper's", low=0),
     "stem": Option("7x7", "first layer: one 7x7, or three 3x3", among=("7x7", "deep")),
-    "dropout": Option(0.0, "share dropped behind each convolution but the first"),
+    "dropout": Option(0.0, "share dropped behind each convolution but the first", low=0, high=0.99),
     "checkpointed": Option(False, "less memory in training: the wide maps are computed again in the backward pass"),
 }
 DENSE_PRESETS = {"torchvision": {}, "timm": {}}  # the same net as the paper's

@@ -27,10 +27,10 @@ from filelock import FileLock
 from torch import nn
 
 import daiving
+from daiving.anatomy import cost
 from daiving.errors import FixableError
 from daiving.events import Ended, Epoch, Event, Step, to_dict
 from daiving.files import read_json, write_atomic, write_json
-from daiving.look import cost
 from daiving.nets.build import build
 from daiving.nets.layers import Scores
 from daiving.nets.user import source_hash

@@ -11,9 +11,9 @@ from typing import Any
 from torch import nn
 
 from daiving.errors import FixableError
+from daiving.forward import BATCH, Passed, passed
 from daiving.nets.layers import Add, Concat, Fork, Input
 from daiving.nodes import Node
-from daiving.forward import BATCH, Passed, passed
 
 
 @dataclass(frozen=True)
