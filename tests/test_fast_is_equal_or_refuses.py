@@ -132,9 +132,9 @@ def test_a_1x1_stands_in_front_of_its_mean_pool_and_borders_are_right(count_padd
     same_size = [node for node in pools if modules[node.target].stride in (1, (1, 1))]
     assert len(same_size) == 9
     for node in same_size:  # what it reads is a share of a joint 1x1
-        split = node.args[0].args[0]
-        assert split.target is torch.split
-        assert modules[split.args[0].target].kernel_size == (1, 1)
+        share = node.args[0]
+        assert share.target == "narrow"
+        assert modules[share.args[0].target].kernel_size == (1, 1)
     x = torch.randn(2, 3, size, size + 5)
     assert apart(quick, net, x) < 1e-5
 
@@ -263,8 +263,17 @@ def test_what_cannot_be_proved_is_refused_in_three_sentences(net, shape, wrong, 
 
 
 def test_a_rewrite_that_is_wrong_would_be_found(monkeypatch):
-    from daiving import fast as module
+    from daiving import faster as module
 
     monkeypatch.setattr(module, "fuse_conv_bn_eval", lambda conv, norm: conv)
     with pytest.raises(FixableError, match="The faster form of this net answers otherwise"):
         fast(made("cifar_resnet")[0])
+
+
+def test_a_fast_net_answers_outside_of_no_grad_too_and_keeps_no_gradient():
+    net, _ = made("inception_v3")
+    x = torch.randn(1, 3, 96, 96, requires_grad=True)
+    quick = fast(net)
+    quick(x).sum().backward()  # of its input, for who asks what the net looks at
+    assert x.grad is not None
+    assert not any(p.requires_grad for p in quick.parameters())

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -375,18 +376,50 @@ def test_the_account_tells_where_the_decks_reducers_reduce_nothing():
     }
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3", "mnist_inception"])
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3", "inception_v4"])
 def test_what_the_account_says_a_branch_costs_without_its_1x1_is_what_such_a_branch_costs(name):
+    with torch.device("meta"):
+        net = build(name)
     node = tree(name)
     arms = {(block.name, arm.label): arm for block in node.walk() if block.kind == "branches" for arm in block.children}
-    for one in account(node):
+    rows = account(node)
+    assert any("+" in one.kernel for one in rows) == (name != "googlenet")  # branches that fork behind their 1x1
+    for one in rows:
         arm = arms[one.block, one.branch]
-        assert one.reduced == arm.macs
-        c_in, c_mid, c_out = one.channels
-        kernel = math.prod(map(int, one.kernel.split("x")))
-        rest = arm.macs - (c_in * c_mid + c_mid * c_out * kernel) * math.prod(one.size) if "1x1" not in name else 0
-        if rest == 0:  # a branch of these two alone
-            assert one.direct == c_in * c_out * kernel * math.prod(one.size)
+        branch = net.get_submodule(arm.name)
+        units = list(branch.named_children())
+        branch.set_submodule(units[0][0], nn.Identity())
+        following = units[1][1]
+        # A fork's arms are convolutions that all read the 1x1; else the next one alone does.
+        firsts = (
+            [following] if isinstance(following, nn.Sequential) else [m for _, m in following.named_children()][:-1]
+        )
+        for unit in firsts:
+            old = unit.conv
+            wide = nn.Conv2d(one.channels[0], old.out_channels, old.kernel_size, old.stride, old.padding, bias=False)
+            unit.conv = wide.to("meta")
+        assert (one.reduced, one.direct) == (arm.macs, cost(branch, arm.taken).macs), (one.block, one.branch)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in NETS.items() if "inception" in entry.family])
+def test_no_number_of_the_account_is_cut_off(daiving, name):
+    """Whole, they are those of the JSON; short, they say so with a letter."""
+    rows = json.loads(daiving("look", name, "--form", "json").out)["account"]
+    known = {f"{row[key]:,}" for row in rows for key in ("reduced", "direct")}
+    _, _, told = daiving("look", name).out.partition("saves, or costs:")
+    lines = told.splitlines()[2:]
+    assert lines
+    for line in lines:
+        numbers = re.findall(r"(?<= )[\d,]{4,}(?= )|\d[\d.]* [MGTk](?= )", line)
+        assert len(numbers) == 2
+        assert all(number in known or number[-1] in "kMGT" for number in numbers)
+        assert line.endswith(("x cheaper", "% dearer"))
+
+
+def test_numbers_that_do_not_fit_are_written_short_and_never_cut(daiving):
+    out = daiving("look", "googlenet", "--input", "3x99999x99999").out
+    assert max(map(len, out.splitlines())) <= 80
+    assert re.search(r"^in all +1000 +1\.14 T +298 T ", out, re.MULTILINE)
 
 
 # ---- The command -----------------------------------------------------------------------------------------------------
@@ -412,7 +445,7 @@ def test_the_table_has_a_row_a_stage_and_depth_has_their_parts(daiving):
     assert len(deep) > len(flat) + 9 * 4
     assert any(line.startswith("  5x5") for line in deep)
     assert [line for line in flat if line.startswith("3a 5x5")] == [
-        "3a 5x5  28x28x192 → 16 → 32     12,443,648      120,422,400  9.7x cheaper"
+        "3a 5x5  28x28x192 → 16 → 32     12,443,648  120,422,400  9.7x cheaper"
     ]
 
 

@@ -40,15 +40,26 @@ def account(net: Node) -> list[Saving]:
 
 def savings(block: Node) -> Iterator[Saving]:
     for arm in block.children:
-        convs = [node for node in arm.walk() if node.role == "conv" and not node.children]
-        kernel = next((node for node in convs if area(node) > 1), None)
-        if arm.kind == "branches" or kernel is None or len(convs) < 2 or convs[1] is not kernel or area(convs[0]) > 1:
+        first, rest = arm.children[:1], arm.children[1:]
+        one = readers(first[0]) if first else []
+        # What reads the 1x1: the next convolution, or each of several where the branch forks.
+        kernels = next((found for part in rest if (found := readers(part))), [])
+        if arm.kind != "chain" or len(one) != 1 or area(one[0]) > 1 or all(area(node) <= 1 for node in kernels):
             continue
-        first = convs[0]
-        c_in, c_mid, c_out = first.taken[0], kernel.taken[0], kernel.given[0]
-        direct = arm.macs - first.macs - kernel.macs + kernel.macs * c_in // c_mid
-        name = kernel.label.split()[0]
-        yield Saving(block.name, arm.label, name, kernel.given[-2:], (c_in, c_mid, c_out), arm.macs, direct)
+        c_in, c_mid = one[0].taken[0], kernels[0].taken[0]
+        direct = arm.macs - one[0].macs + sum(node.macs * c_in // c_mid - node.macs for node in kernels)
+        name = " + ".join(node.label.split()[0] for node in kernels)
+        channels = (c_in, c_mid, sum(node.given[0] for node in kernels))
+        yield Saving(block.name, arm.label, name, kernels[0].given[-2:], channels, arm.macs, direct)
+
+
+def readers(node: Node) -> list[Node]:
+    """The convolutions that read what comes into a node: one, or the first of each branch; none if there is none."""
+    if not node.children:
+        return [node] if node.role == "conv" else []
+    if node.kind in ("branches", "residual"):
+        return [one for arm in node.children for one in readers(arm)]
+    return next((found for child in node.children if (found := readers(child))), [])
 
 
 def area(conv: Node) -> int:

@@ -9,7 +9,6 @@ Four rewrites of its graph, each an identity in exact arithmetic:
 """
 
 import copy
-import operator
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -64,7 +63,7 @@ def fast(net: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
         quick = fx.GraphModule(tracer.root, graph)
     except Exception as error:  # fx raises what the net does with a value that is not there yet, of any kind
         raise FixableError(
-            f"The graph of this net cannot be read: {str(error).strip().splitlines()[0].rstrip('.')}.",
+            f"The graph of this net cannot be read: {first_line(error)}.",
             expected="a net whose computation does not depend on the values or shapes of its input.",
             fix="use the net as it is.",
         ) from None
@@ -74,7 +73,7 @@ def fast(net: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
     quick.graph.lint()
     quick.delete_all_unused_submodules()
     quick.recompile()
-    for p in quick.parameters():
+    for p in quick.requires_grad_(False).parameters():
         if p.dim() == 4:
             p.data = p.data.contiguous(memory_format=torch.channels_last)
     prove(still, quick, shape)
@@ -128,26 +127,28 @@ def swap_pools(net: fx.GraphModule) -> None:
 
 
 def join_pointwise(net: fx.GraphModule) -> None:
-    modules = modules_of(net)
+    modules, called = modules_of(net), dict(net.named_modules())
     for source in list(net.graph.nodes):
         ours = [node for node in source.users if is_pointwise(modules.get(node))]
         if len(ours) < 2:
             continue
         convs: list[Any] = [modules[node] for node in ours]
         first, widths = convs[0], [c.out_channels for c in convs]
-        joint = nn.Conv2d(first.in_channels, sum(widths), 1, dtype=first.weight.dtype)
-        biases = [torch.zeros(c.out_channels) if c.bias is None else c.bias for c in convs]
+        joint = nn.Conv2d(first.in_channels, sum(widths), 1)
+        biases = [c.weight.new_zeros(c.out_channels) if c.bias is None else c.bias for c in convs]
         joint.weight, joint.bias = (nn.Parameter(torch.cat(parts)) for parts in ([c.weight for c in convs], biases))
         name = "_".join(str(node.target).replace(".", "_") for node in ours)
         net.add_submodule(name, joint)
         with net.graph.inserting_after(source):
             whole = net.graph.call_module(name, (source,))
-        with net.graph.inserting_after(whole):
-            parts = net.graph.call_function(torch.split, (whole, widths), {"dim": 1})
-        after = parts
-        for i, node in enumerate(ours):
+        after, start = whole, 0
+        for node, width in zip(ours, widths, strict=True):
             with net.graph.inserting_after(after):
-                after = net.graph.call_function(operator.getitem, (parts, i))
+                after = net.graph.call_method("narrow", (whole, 1, start, width))
+            start += width
+            for user in node.users:
+                if isinstance(called.get(user.target), nn.ReLU):  # autograd allows no work in place on a slice
+                    net.set_submodule(str(user.target), nn.ReLU())
             node.replace_all_uses_with(after)
             net.graph.erase_node(node)
 
@@ -163,20 +164,34 @@ def only_user(node: Any, user: fx.Node) -> bool:
 
 @torch.inference_mode()
 def prove(slow: nn.Module, quick: nn.Module, shape: Sequence[int]) -> None:
+    """Hold both to the same random images; raises `FixableError` where they differ, or where the net cannot be run."""
+    like = next(slow.parameters(), torch.zeros(()))
     for n in (1, 2):
-        x = torch.randn(n, *shape, generator=torch.Generator().manual_seed(n))
-        theirs = slow(x)
+        x = torch.randn(n, *shape, generator=torch.Generator().manual_seed(n)).to(like)
+        try:
+            theirs = slow(x)
+        except FixableError:
+            raise
+        except Exception as error:  # whatever a net says to images that it cannot take
+            raise FixableError(
+                f"This net cannot take images of {'x'.join(map(str, shape))}: {first_line(error)}.",
+                expected="shape=(channels, height, width) of images that it takes.",
+                fix="give the shape that the net was built for.",
+            ) from None
         if not isinstance(theirs, Tensor):
             raise FixableError(
                 f"This net answers with a {type(theirs).__name__}.",
                 expected="a net that answers with one tensor: a score a class for each image.",
                 fix="use the net as it is.",
             )
-        ours = quick(x)
-        difference = ((ours - theirs).abs().max() / theirs.abs().max()).item()
+        difference = ((quick(x) - theirs).abs().max() / theirs.abs().max()).item()
         if not difference < AGREE:
             raise FixableError(
                 f"The faster form of this net answers otherwise: by {difference:.2g} of its largest answer.",
                 expected=f"a difference below {AGREE:g}, which is rounding.",
                 fix="use the net as it is; a net whose numbers are not finite or very large fails here.",
             )
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

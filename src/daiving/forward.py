@@ -89,12 +89,15 @@ def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str 
     names = {m: name for name, m in reversed(list(net.named_modules()))}
 
     def enter(m: nn.Module, args: tuple[Any, ...]) -> None:
+        if m not in names:  # made on the way: what it does is counted where it was made
+            return
         inside.append(names[m])
         run.order.setdefault(names[m])
         run.taken.setdefault(names[m], joint_shape(args))
 
     def leave(m: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-        run.given.setdefault(inside.pop(), joint_shape(out))
+        if m in names:
+            run.given.setdefault(inside.pop(), joint_shape(out))
 
     # For every module there is, which costs less than a hook for each of some thousand.
     hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]

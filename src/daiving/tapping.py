@@ -1,5 +1,6 @@
 """Taps: what goes through a module, read by its name, while the net runs as if nobody looked."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,9 @@ def reader(tap: Tap, keep: bool) -> Any:
 
 
 def statistics(t: Tensor) -> Statistics:
-    """Of a tensor of any shape; deviation is that of the population."""
+    """Of a tensor of any shape; deviation is that of the population. Of no number at all they are NaN."""
+    if not t.numel():
+        return Statistics(math.nan, math.nan, math.nan, math.nan, math.nan)
     t = t.float()
     low, high = torch.aminmax(t)
     zeros = (t == 0).float().mean()

@@ -1,20 +1,17 @@
 """daiving look: the inside of a network, before anything is trained."""
 
-import io
 import json
 import re
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.console import Console
 from tyro.conf import Positional
 
 from daiving.account import account
 from daiving.commands.flags import arg, parse
-from daiving.commands.lab import grid
 from daiving.errors import FixableError, unknown
 from daiving.files import write_atomic
 from daiving.nets import NETS
@@ -24,7 +21,9 @@ from daiving.nodes import Node
 from daiving.options import literal, split
 
 FORMS = ("table", "diagram", "json", "svg", "html")
-FILES = ("svg", "html")  # forms that are written to a file
+FILES = ("json", "svg", "html")  # forms that have an ending of their own
+TEXTS = ("txt", "md")
+PAGES = ("svg", "html")  # those that go into a file, not onto the terminal
 WIDTH = 80
 
 
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     shown = [opened(net, flags.open) for net in nets] if flags.open else nets
     said = text(form, shown, flags)
     out = flags.out
-    if out is None and form in FILES:
+    if out is None and form in PAGES:
         out = Path(re.sub(r"[^\w.=-]+", "-", "-vs-".join(net["name"] for net in shown)) + f".{form}")
     if out is None:
         print(said)
@@ -75,10 +74,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def form_of(flags: Look) -> str:
+    """The form asked for, or that of the file's ending."""
     ending = flags.out.suffix.removeprefix(".") if flags.out else ""
-    form = flags.form or (ending if ending in FORMS else "diagram" if ending == "txt" else "table")
+    form = flags.form or (ending if ending in FILES else "diagram" if ending == "txt" else "table")
     if form not in FORMS:
         raise unknown("form", form, FORMS)
+    if flags.out and not flags.out.is_dir() and ending not in ((form,) if form in FILES else TEXTS):
+        raise FixableError(
+            f"'{flags.out}' does not end like a {form}.",
+            expected="a name that ends in .txt or .md for a table or a diagram, else in .json, .svg or .html.",
+            fix=f"write --out {flags.out.stem}.{form if form in FILES else 'txt'}.",
+        )
     return form
 
 
@@ -95,6 +101,13 @@ def seen(text: str, size: str | None) -> dict[str, Any]:
                 f"`daiving look` cannot use {key}={given[key]}.",
                 expected="options of the net, on which its shapes and costs depend.",
                 fix=f"leave {key} out.",
+            )
+    for key in ("in_channels", "image_size") if size else ():
+        if options.get(key, facts[key]) != facts[key]:
+            raise FixableError(
+                f"--input {size} contradicts {key}={given[key]}.",
+                expected="images of one size: that of --input is what the net is built for.",
+                fix=f"leave {key} out, or leave --input out.",
             )
     try:
         return seen_tree(text, shape, tree_of(name, facts | options, shape))
@@ -196,7 +209,9 @@ def text(form: str, nets: list[dict[str, Any]], flags: Look) -> str:
     if len(nets) == 2:
         from daiving.show.look_pair import pair_text
 
-        return pair_text(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]))
+        # Of a block all parts are shown, as if they came one after the other.
+        a, b = (replace(net["node"], kind="chain") if flags.open else net["node"] for net in nets)
+        return pair_text(a, b, (nets[0]["name"], nets[1]["name"]))
     from daiving.show.look_table import look_text
 
     # A block's own row says nothing new: who opens one wants to see its parts.
@@ -213,17 +228,6 @@ def savings(net: dict[str, Any]) -> str:
     """The account of the branches, for the terminal."""
     if not net["account"]:
         return ""
-    table = grid("branch", "map", "MACs", "without the 1x1", "")
-    for column in table.columns[2:4]:
-        column.justify = "right"
-    for row in net["account"]:
-        sizes = "x".join(map(str, (*row["size"], row["channels"][0])))
-        path = " → ".join((sizes, *map(str, row["channels"][1:])))
-        ratio = row["ratio"]
-        verdict = f"{ratio:.1f}x cheaper" if ratio > 1 else f"{1 / ratio - 1:.0%} dearer"
-        name = f"{row['block'].removeprefix('body.')} {row['branch']}".strip()
-        table.add_row(name, path, f"{row['reduced']:,}", f"{row['direct']:,}", verdict)
-    out = io.StringIO()
-    Console(file=out, width=WIDTH, highlight=False).print(table)
-    heading = "What the 1x1 before a larger kernel saves, or costs:"
-    return "\n".join(["", "", heading, *(line.rstrip() for line in out.getvalue().rstrip().splitlines())])
+    from daiving.show.look_account import account_text
+
+    return f"\n\nWhat the 1x1 before a larger kernel saves, or costs:\n{account_text(net['account'])}"

@@ -94,9 +94,9 @@ def legend() -> Evidence:
         if fits
         else f"missing from the legend: {', '.join(sorted(missing)) or 'none'}; not in the net: {', '.join(unused)}",
         REPRODUCED if fits else NOT_SO,
-        "The legend is complete for Inception v3: the seventh, softmax, stands behind the scores, with us in the loss. "
-        "Norm and ReLU are in the box of their convolution. It has no name for the auxiliary head, and GoogLeNet would "
-        "need an eighth symbol, its local response norm.",
+        f"The legend {'is complete' if fits else 'does not fit the graph'} for Inception v3: the seventh, softmax, "
+        "stands behind the scores, with us in the loss. Norm and ReLU are in the box of their convolution. It has no "
+        "name for the auxiliary head, and GoogLeNet would need an eighth symbol, its local response norm.",
         ("symbol", "inception_v3", "googlenet"),
         (*rows, (SOFTMAX, "in the loss", "in the loss")),
         ("Boxes of the graph, auxiliary heads included.",),
@@ -110,8 +110,8 @@ def version_1() -> Evidence:
     return Evidence(
         f"GoogLeNet: {sum(kinds.values())} modules of {len(kinds)} kind, {tree.macs / 1e9:.2f} G MACs",
         REPRODUCED if sum(kinds.values()) == 9 and len(kinds) == 1 else NOT_SO,
-        "Nine modules of one kind make the net; its paper (arXiv 1409.4842, September 2014) presents the module. That "
-        "it was the first is taken from the paper.",
+        f"{sum(kinds.values())} modules of {len(kinds)} kind make the net; its paper (arXiv 1409.4842, September 2014) "
+        "presents the module. What is computed is the net; that it was the first is taken from the paper.",
         ("module, branch by branch", "times"),
         tuple((kind, str(n)) for kind, n in kinds.items()),
     )
@@ -128,7 +128,8 @@ def version_2() -> Evidence:
         f"inception_v2: {in_words(found['inception_v2'])}",
         NOT_SO if wrong else REPRODUCED,
         f"v2 puts two 3x3 for a 5x5, but {sum(asymmetric.values())} of its convolutions are rows and columns "
-        f"({', '.join(asymmetric)}), and most are 1x1 (arXiv 1512.00567, section 3). The name stands for two nets: "
+        f"({', '.join(asymmetric)}), and {found['inception_v2']['1x1']} of {found['inception_v2'].total()} are 1x1 "
+        f"(arXiv 1512.00567, section 3). The name stands for two nets: "
         f"BN-Inception (1502.03167) is nearer to the sentence, with one 7x7 in its stem."
         if wrong
         else "No kernel but 1x1 and 3x3.",

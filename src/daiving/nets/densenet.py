@@ -175,7 +175,7 @@ class DenseNet(nn.Module):
             )
         why = "its stem halves them twice, and three transitions halve what is left, without padding"
         self.input = Input("densenet", in_channels, 29, image_size, why)
-        check_widths(growth, compression, stem_channels)
+        check_widths(growth, compression, stem_channels, least=2 if stem == "deep" else 1)
         c = stem_channels or 2 * growth
         if stem == "deep":
             parts: dict[str, nn.Module | None] = {
@@ -218,14 +218,14 @@ def dense_body(
     return {**parts, "norm": nn.BatchNorm2d(c), "relu": nn.ReLU(inplace=True)}, c
 
 
-def check_widths(growth: int, compression: float, stem_channels: int) -> None:
-    """Before anything is built of them."""
+def check_widths(growth: int, compression: float, stem_channels: int, least: int = 1) -> None:
+    """Before anything is built of them; the stem has at least so many channels."""
     if growth < 1 or not 0 < compression <= 1:
         raise impossible(growth, compression)
-    if stem_channels < 0:
+    if stem_channels != 0 and stem_channels < least:
         raise FixableError(
             f"A dense net cannot have {stem_channels} channels behind its first layer.",
-            expected="1 or more, or 0 for the paper's number.",
+            expected=f"{least} or more, or 0 for the paper's number.",
             fix="leave stem_channels out.",
         )
 

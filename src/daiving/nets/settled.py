@@ -1,6 +1,6 @@
 """From a net's name and what was asked of it to the value of every option. No torch here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from daiving.errors import unknown
@@ -8,12 +8,7 @@ from daiving.nets import NETS
 from daiving.options import settle
 
 
-def presets(net: str) -> list[str]:
-    """The names that `preset` may have for a net of the table: the paper's form, and other libraries'."""
-    return ["paper", *NETS[net].presets]
-
-
-def settled(net: str, given: Mapping[str, Any], also: Iterable[str] = ()) -> dict[str, Any]:
+def settled(net: str, given: Mapping[str, Any], also: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Every option of a net of the table: those given, then those of its `preset`, then the paper's.
 
     `also` are further names that the caller knows, for the did-you-mean. Raises `FixableError` for an unknown net,
@@ -23,11 +18,13 @@ def settled(net: str, given: Mapping[str, Any], also: Iterable[str] = ()) -> dic
         raise unknown("net", net, NETS, fix="see `daiving nets`, or name your own: path/to/file.py:Class.")
     entry, given = NETS[net], dict(given)
     preset = str(given.pop("preset", "paper"))
-    if preset not in presets(net):
-        raise unknown(f"preset of '{net}'", preset, presets(net))
+    if preset != "paper" and preset not in entry.presets:
+        raise unknown(f"preset of '{net}'", preset, ["paper", *entry.presets])
     for key in given:
         if key not in entry.options:
             raise unknown(
-                f"option of '{net}'" + (" or recipe field" if also else ""), key, [*entry.options, "preset", *also]
+                f"option of '{net}'" + (" or recipe field" if also else ""),
+                key,
+                [*entry.options, "preset", *(also or ())],
             )
     return settle("net", net, {**entry.presets.get(preset, {}), **given}, entry.options)

@@ -29,7 +29,8 @@ def pair_text(a: Node, b: Node, names: tuple[str, str]) -> str:
     lines = [f"A: {names[0]}", f"B: {names[1]}", "", *(line.rstrip() for line in out.getvalue().rstrip().splitlines())]
     kinds = [difference(left, right) for left, right in rows]
     counts = [kinds.count(kind) for kind in MARKS]
-    lines += ["", f"{counts[0]} rows the same, {counts[1]} differ (≠), {counts[2]} in one only (+)."]
+    differ = "differs" if counts[1] == 1 else "differ"
+    lines += ["", f"{counts[0]} rows the same, {counts[1]} {differ} (≠), {counts[2]} in one only (+)."]
     lines.append(f"Parameters, B to A: {b.parameters - a.parameters:+,}; MACs: {b.macs - a.macs:+,}.")
     return "\n".join(lines)
 

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from daiving.nodes import Node
-from daiving.show.numbers import mib, shape
+from daiving.show.numbers import amount, mib, shape
 from daiving.show.stages import Stage, is_path, stages, title, what
 
 WIDTH = 80
+WORDS = 24  # columns for name and what, at the least; they are folded
 HEADS = ("name", "what", "out", "parameters", "MACs", "MiB")
 
 
@@ -24,10 +25,16 @@ def look_text(node: Node, depth: int = 0) -> str:
     for head in HEADS:
         left = head in HEADS[:2]
         table.add_column(head, justify="left" if left else "right", no_wrap=not left)
-    for stage, level in rows(node, depth):
-        table.add_row(*(Text(word, overflow="fold") for word in cells(stage, level)))
+    found = [cells(stage, level) for stage, level in rows(node, depth)]
+    total = ("in all", "", shape(node.given), *numbers(node))
+    if sum(max(len(row[i]) + 1 for row in (*found, total)) for i in range(2, len(HEADS))) > WIDTH - WORDS:
+        # Never a number with its end cut off: the sizes of very large images are written short, as "1.2 G".
+        found = [brief(row) for row in found]
+        total = brief(total)
+    for row in found:
+        table.add_row(*(Text(word, overflow="fold") for word in row))
     table.add_section()
-    table.add_row("in all", "", shape(node.given), *numbers(node), style="bold")
+    table.add_row(*total, style="bold")
     Console(file=out, width=WIDTH, highlight=False).print(table)
     lines = [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
     lines += ["", "MACs: multiply-adds for one image, in evaluation."]
@@ -75,6 +82,10 @@ def cells(stage: Stage, level: int) -> tuple[str, ...]:
 def numbers(node: Node, times: int = 1) -> tuple[str, str, str]:
     """Of all equal neighbours together, so that a column adds up."""
     return f"{node.parameters * times:,}", f"{node.macs * times:,}", mib(node.saved * times)
+
+
+def brief(row: tuple[str, ...]) -> tuple[str, ...]:
+    return (*row[:3], *(amount(int(number.replace(",", ""))) for number in row[3:5]), row[5])
 
 
 def to_dict(node: Node) -> dict[str, Any]:

@@ -9,7 +9,7 @@ def shape(sizes: Iterable[int]) -> str:
 
 def amount(count: float) -> str:
     """A large number in short: `6.02 M`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size:
             return f"{count / size:#.3g}".rstrip(".") + f" {letter}"
     return f"{count}"

@@ -39,13 +39,16 @@ def fill(role: str) -> str:
 
 
 def style() -> str:
-    """CSS that gives every diagram of a page, or of a file of its own, its dark colours."""
-    light = "".join(f"--{name}:{pair[0]};" for name, pair in COLOURS.items())
-    dark = "".join(f"--{name}:{pair[1]};" for name, pair in COLOURS.items())
+    """CSS that gives every diagram of a page, or of a file of its own, its dark colours.
+
+    The light ones are in the pictures themselves, so that a viewer that knows no variables shows them.
+    """
     rules = "".join(
-        f'.diagram [{what}="{pair[0]}"]{{{what}:var(--{name})}}'
-        for name, pair in COLOURS.items()
+        f'.diagram [{what}="{light}"]{{{what}:{dark}}}'
+        for name, (light, dark) in COLOURS.items()
         for what in ("fill", "stroke")
         if what == "fill" or name in LINES
     )
-    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{rules}"
+    names = "".join(f"--{name}:{light};" for name, (light, _) in COLOURS.items())
+    dark_names = "".join(f"--{name}:{dark};" for name, (_, dark) in COLOURS.items())
+    return f":root{{{names}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark_names}}}{rules}}}"

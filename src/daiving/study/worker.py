@@ -144,7 +144,7 @@ def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
         net.train(mode)
         with torch.no_grad():
             answer = net(torch.zeros(2, *data.shape))
-        if isinstance(answer, Scores):  # of auxiliary heads, which `fit` understands
+        if mode and isinstance(answer, Scores):  # with auxiliary heads, which `fit` understands
             answer = answer.logits
         if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
             is_tensor = isinstance(answer, torch.Tensor)
