@@ -155,10 +155,29 @@ def kill(pid):
         pass
 
 
+ARMS = ("a=logistic", "b=nets.py:Plain:hidden=8", "--task", "arrays:file=blobs.npz", "--max-pairs", 3, "--epochs", 1)
+
+
+@pytest.fixture(scope="module")
+def a_finished_study(tmp_path_factory):
+    """A folder with a lab in which the study of ARMS is finished, and what it printed; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    task(folder)
+    done = call("compare", *ARMS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture
+def first(a_finished_study, tmp_path):
+    """The same in this test's own folder."""
+    folder, done = a_finished_study
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return done
+
+
 @pytest.mark.parametrize("damage", ["middle", "torn", "gone", "binary"])
-def test_a_damaged_event_file_changes_no_verdict_and_is_named(tmp_path, text, damage):
-    arms = ("a=logistic", "b=nets.py:Plain:hidden=8", "--task", text, "--max-pairs", 3, "--epochs", 1)
-    first = call("compare", *arms)
+def test_a_damaged_event_file_changes_no_verdict_and_is_named(tmp_path, first, damage):
     path = next((tmp_path / "daiving-lab").glob("runs/*/events.jsonl"))
     content = path.read_bytes()
     if damage == "gone":
@@ -167,7 +186,7 @@ def test_a_damaged_event_file_changes_no_verdict_and_is_named(tmp_path, text, da
         lines = content.splitlines(keepends=True)
         lines[1] = {"middle": b'{"event": "st\n', "torn": lines[1], "binary": b"\xff\x00\n"}[damage]
         path.write_bytes(b"".join(lines) if damage != "torn" else content[:-9])
-    again = call("compare", *arms)
+    again = call("compare", *ARMS)
     assert again.returncode == 0, again.stderr
     named = f"({path.parent.name}) has 1 damaged line(s), the first is line 2" in " ".join(again.stdout.split())
     assert named is (damage in ("middle", "binary"))
@@ -216,9 +235,7 @@ def test_answers_that_do_not_fit_their_result_are_not_believed(tmp_path, text):
 
 
 @pytest.mark.parametrize("what", ["deleted", "garbage", "emptied", "folder"])
-def test_the_index_can_be_lost_or_damaged(tmp_path, text, what):
-    arms = ("a=logistic", "b=majority", "--task", text, "--max-pairs", 3, "--epochs", 1)
-    assert call("compare", *arms).returncode == 0
+def test_the_index_can_be_lost_or_damaged(tmp_path, first, what):
     before = call("runs").stdout
     db = tmp_path / "daiving-lab" / "lab.db"
     assert db.exists()
@@ -230,22 +247,20 @@ def test_the_index_can_be_lost_or_damaged(tmp_path, text, what):
     elif what == "folder":
         db.mkdir()
     assert call("runs").stdout == before
-    assert call("compare", *arms).returncode == 0
+    assert call("compare", *ARMS).returncode == 0
     with index(Lab(tmp_path / "daiving-lab"), write=True) as made:
         assert made.execute("select count(*) from runs").fetchone() == (6,)
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"{}", b'{"arm": 3}', b"{", b'{"arm": {}, "task": {}, "seed": 1e99}'])
-def test_a_run_whose_description_is_damaged_does_not_hide_the_others(tmp_path, text, content):
-    arms = ("a=logistic", "b=majority", "--task", text, "--max-pairs", 3, "--epochs", 1)
-    assert call("compare", *arms).returncode == 0
+def test_a_run_whose_description_is_damaged_does_not_hide_the_others(tmp_path, first, content):
     (tmp_path / "daiving-lab" / "lab.db").unlink()
     path = next((tmp_path / "daiving-lab").glob("runs/*/run.json"))
     path.write_bytes(content)
     shown = call("runs")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("finished") == 5
-    assert call("compare", *arms).returncode == 0
+    assert call("compare", *ARMS).returncode == 0
     for command_ in (("show", path.parent.name), ("export", path.parent.name)):
         assert "Traceback" not in call(*command_).stderr
 
