@@ -28,6 +28,7 @@ except (ImportError, RuntimeError):  # RuntimeError: it does not fit this torch
     models = None
 
 NETS = {"googlenet": 224, "inception_v3": 299, "resnet18": 224, "resnet50": 224, "densenet121": 224}
+TRIALS = 4  # of each order in memory, in turn, before the rounds
 NAMES = {torch.channels_last: "channels_last", torch.contiguous_format: "default order"}
 Run = Callable[[], object]
 
@@ -71,8 +72,11 @@ def compare(name: str, batch: int, rounds: int) -> None:
     for what, (a, ours) in works.items():
         for run in (a, *ours.values()):
             run()  # warm up
-        trial = {form: min(seconds(run), seconds(run)) for form, run in ours.items()} if len(ours) > 1 else ours
-        form = min(trial, key=trial.get) if len(ours) > 1 else next(iter(ours))
+        trial: dict[str, list[float]] = {form: [] for form in ours}
+        for _ in range(TRIALS if len(ours) > 1 else 0):
+            for form, run in ours.items():
+                trial[form].append(seconds(run))
+        form = min(trial, key=lambda form: sum(trial[form]))
         b, ratios = ours[form], []
         for turn in range(rounds):
             first, second = (a, b) if turn % 2 else (b, a)  # the machine's speed may drift

@@ -1,7 +1,7 @@
 """What a net is made of and what it costs: shapes, parameters, multiply-adds and activation memory of every module.
 
-It runs on the `meta` device, where tensors have shapes and no contents: no memory is used, and the largest net takes
-well under a second.
+It runs on the `meta` device, where tensors have shapes and no contents: no memory is used, and time goes with the
+number of modules alone: NOTEBOOK.md has how much.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
