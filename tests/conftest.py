@@ -18,7 +18,12 @@ class Answer(NamedTuple):
 
 
 # The files that take longest, first: with a file a worker, the last one should not be left alone at the end.
-LONGEST = ("test_record_survives.py", "test_every_net_keeps_the_contract.py", "test_readme_is_true.py")
+LONGEST = (
+    "test_record_survives.py",
+    "test_studies_run.py",
+    "test_readme_is_true.py",
+    "test_every_net_keeps_the_contract.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
