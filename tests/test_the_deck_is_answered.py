@@ -319,7 +319,9 @@ def test_cheap_are_all_but_the_two_studies(daiving):
 
 
 def test_json_is_the_evidence_and_nothing_else(daiving):
-    (one,) = json.loads(daiving("deck", "3", "--json").out)
+    answer = daiving("deck", "3", "--json")
+    assert "Cost: about 3 s." in answer.err  # said before, where it does not mix with the JSON
+    (one,) = json.loads(answer.out)
     assert one["evidence"]["verdict"] == REPRODUCED
     assert one["claim"] == 3
     assert one["environment"]["torch"] == torch.__version__

@@ -69,11 +69,10 @@ def main(arguments: Sequence[str]) -> int:
     if not numbers:
         listing(lab, flags)
         return 0
-    console = Console(highlight=False, width=WIDTH)
+    console = Console(highlight=False, width=WIDTH, stderr=flags.json)  # what it costs is said in any case
     found = []
     for number in numbers:
-        if not flags.json:
-            before(console, number, flags.lang)
+        before(console, number, flags.lang)
         answer = answered(number, lab, flags)
         found.append(as_row(number, answer))
         if not flags.json:
