@@ -12,7 +12,7 @@ from torch import nn
 
 from daiving.errors import FixableError
 from daiving.forward import BATCH, Passed, passed
-from daiving.nets.layers import Add, Concat, Fork, Input
+from daiving.nets.layers import Add, Concat, Fork, Input, Scores
 from daiving.nodes import Node
 
 
@@ -37,7 +37,11 @@ def look(net: nn.Module, shape: Sequence[int]) -> Node:
     counted in evaluation mode, activation memory (alive between a forward pass and its backward pass, per image) in
     training mode. Raises what the net itself raises for a shape that it cannot take.
     """
-    quiet, busy = passes(net, shape, [False, True])
+    (busy,) = passes(net, shape, [True])
+    # Of torch's modules and ours none runs other parts while it trains, but for auxiliary heads, which show in the
+    # answer; a user's own module may do anything.
+    known = all(type(m).__module__.startswith(("torch.nn.", "daiving.nets.")) for m in net.modules())
+    quiet = busy.one_image() if known and busy.answer is not Scores else passes(net, shape, [False])[0]
     return Tree(quiet, busy).node("", net)
 
 
@@ -84,12 +88,12 @@ class Tree:
         taken, given = self.busy.taken.get(name), self.busy.given.get(name)
         if taken is None or given is None:
             taken, given = children[0].taken, children[-1].given
-        kept = self.busy.kept[name]
+        kept, wired = self.busy.kept[name], keys(items)
         for key, child in m.named_children():
             if key not in parts:  # it does not run, but who holds it may use its weights
                 own += [p for p in child.parameters() if id(p) not in self.seen]
                 self.seen |= {id(p) for p in own}
-            elif key not in keys(items):  # a part that the wiring leaves out, an activation that several share
+            elif key not in wired:  # a part that the wiring leaves out, an activation that several share
                 hidden = self.node(join(name, key), child)
                 macs, kept = macs + hidden.macs, kept + hidden.saved
         parameters = sum(p.numel() for p in own)

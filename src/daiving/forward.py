@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,11 @@ class Passed:
     given: dict[str, tuple[int, ...]] = field(default_factory=dict)
     macs: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)  # bytes that outlive the pass, an image
+    answer: type = Tensor
+
+    def one_image(self) -> "Passed":
+        """The same with the multiply-adds of one image of a training batch, as evaluation counts them."""
+        return replace(self, macs=Counter({name: count // BATCH for name, count in self.macs.items()}))
 
 
 def normed(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,6 +129,7 @@ def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str 
     for ref, (name, size) in watch.made.items():
         if not ref.expired() and ref not in own:
             run.kept[name] += size // batch
+    run.answer = type(answer)
     del answer  # which held on to the graph, as a loss would
     return run
 

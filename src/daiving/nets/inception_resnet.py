@@ -29,8 +29,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.nets.inception_v4 import REDUCTION_A, SMALLEST, WHY, ReductionA, joined, mean_pool, stem, unit, valid
-from daiving.nets.layers import Add, Branches, Fork, Input, chain, he_normal, head
+from daiving.nets.inception_v4 import REDUCTION_A, SMALLEST, WHY, ReductionA, joined, stem, unit, valid
+from daiving.nets.layers import Add, Branches, Fork, Input, chain, he_normal, head, mean_pool
 
 # Widths of the branches of each figure, left to right and bottom to top
 WIDTHS = {

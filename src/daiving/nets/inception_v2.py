@@ -28,7 +28,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, with_aux
+from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, mean_pool, with_aux
 
 # Table 1, the stem:  kernel, stride, padded, channels out; None is the 3x3 pool by 2
 STEM = {
@@ -146,10 +146,6 @@ class Figure10(Branches):
 
 def row_and_column(c: int) -> Branches:
     return Branches({"1x3": unit(c, c, (1, 3)), "3x1": unit(c, c, (3, 1))})
-
-
-def mean_pool(c_in: int, c_out: int) -> nn.Sequential:
-    return chain({"mean": nn.AvgPool2d(3, 1, 1, count_include_pad=False), "project": unit(c_in, c_out, 1)})
 
 
 # Table 1 below the stem, with a reduction wherever the map shrinks. The sums are the paper's, THE WIDTHS OUR CHOICE.

@@ -30,7 +30,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, with_aux
+from daiving.nets.layers import Branches, Input, Scores, chain, conv, he_normal, head, mean_pool, with_aux
 
 AUX_BEHIND = "6e"
 AUX_WEIGHT = 0.4
@@ -158,12 +158,6 @@ class Grid8(Branches):
 
 def row_and_column(c: int) -> Branches:
     return Branches({"1x3": unit(c, c, (1, 3)), "3x1": unit(c, c, (3, 1))})
-
-
-def mean_pool(c_in: int, c_out: int, count_padding: bool) -> nn.Sequential:
-    return chain(
-        {"mean": nn.AvgPool2d(3, 1, 1, count_include_pad=count_padding), "project": unit(c_in, c_out, 1)},
-    )
 
 
 class InceptionV3(nn.Module):

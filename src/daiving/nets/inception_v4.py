@@ -28,7 +28,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from daiving.nets.layers import Branches, Input, chain, conv, he_normal, head
+from daiving.nets.layers import Branches, Input, chain, conv, he_normal, head, mean_pool
 
 # Table 1: the widths of reduction A (figure 7) in the three nets of the paper
 #                       k    l    m    n
@@ -49,10 +49,6 @@ def joined(order: str, branches: Mapping[str, nn.Module]) -> dict[str, nn.Module
     if order == "figure":
         return dict(branches)
     return {name: branches[name] for name in sorted(branches, key=lambda name: name == "pool")}
-
-
-def mean_pool(c_in: int, c_out: int) -> nn.Sequential:
-    return chain({"mean": nn.AvgPool2d(3, 1, 1, count_include_pad=False), "project": unit(c_in, c_out, 1)})
 
 
 def stem(in_channels: int) -> nn.Sequential:

@@ -139,6 +139,13 @@ def conv(
     )
 
 
+def mean_pool(c_in: int, c_out: int, count_padding: bool = False) -> nn.Sequential:
+    """The pool branch of the Inceptions since v2: a 3x3 mean that keeps the size, and a 1x1. TensorFlow, in which they
+    were trained, leaves the padding out of the mean; torchvision and timm count it in v3."""
+    mean = nn.AvgPool2d(3, 1, 1, count_include_pad=count_padding)
+    return chain({"mean": mean, "project": conv(c_in, c_out, 1, eps=1e-3)})
+
+
 def head(c_in: int, num_classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Mean over the whole map, dropout where the paper has it, one linear layer to the logits: `head` in every net."""
     return chain(
