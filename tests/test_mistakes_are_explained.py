@@ -53,12 +53,12 @@ def text():
 @pytest.fixture(autouse=True)
 def _what_the_calls_name(tmp_path):
     (tmp_path / "mine.py").write_text(NET)
-    for folder in ("photos/cat", "photos/dog", "empty/cat", "empty/dog", "one/cat", "text/cat", "text/dog"):
+    for folder in ("photos/cat", "photos/dog", "empty/cat", "empty/dog", "one/cat", "notes/cat", "notes/dog"):
         (tmp_path / folder).mkdir(parents=True)
     for folder in ("photos/cat", "photos/dog", "empty/cat", "one/cat"):
         for i in range(4):
             Image.new("L", (8, 8), 10 * i).save(tmp_path / folder / f"{i}.png")
-    for folder in ("text/cat", "text/dog"):
+    for folder in ("notes/cat", "notes/dog"):
         (tmp_path / folder / "a.gif").write_bytes(b"GIF89a")
     (tmp_path / "black" / "train" / "a").mkdir(parents=True)
     x, y = np.random.default_rng(0).random((30, 4, 4)), np.arange(30) % 2
@@ -96,7 +96,7 @@ MISTAKES = {
     "train logistic --task images:folder=photos,size=2": ("cannot have size=2", "a size of 4 to 1024 pixels", "write --task"),
     "train logistic --task images:folder=gone": ("There is no folder", "one subfolder a class", "check the path"),
     "train logistic --task empty": ("'dog' has no PNG or JPEG", "at least one image in every", "put images into it"),
-    "train logistic --task text": ("'cat' has no PNG or JPEG", "at least one image", "put images into it"),
+    "train logistic --task notes": ("'cat' has no PNG or JPEG", "at least one image", "put images into it"),
     "train logistic --task one": ("has one class only: cat", "two classes or more", "sort the images"),
     "train logistic --task arrays:file=nan.npz": ("has NaN or infinite numbers in", "an .npz file", "mend or drop them"),
     "train logistic --task arrays:file=flat.npz": ("has the same value", "images that differ", "look at the files"),
@@ -110,7 +110,7 @@ MISTAKES = {
     "train logistic --epochs many": ("cannot be read: Error parsing --epochs", "--help` lists", "correct it"),
     "train logistic --epochs 0": ("The recipe's epochs is 0.0", "at least 0.01 (passes)", "to get 4.0"),
     "train logistic --lr nan": ("The recipe's lr is nan", "at least 0", "to get 0.0"),
-    "train logistic --optimizer adam": ("The recipe's optimizer is 'adam'", "one of adamw, sgd", "to get adamw"),
+    "train logistic --optimizer adagrad": ("The recipe's optimizer is 'adagrad'", "one of adamw, adam, sgd", "to get adamw"),
     "train logistic --recipe dekc": ("There is no recipe called 'dekc'", "one of deck, default", "did you mean 'deck'?"),
     "train logistic --log deek": ("There is no form of log called 'deek'", "one of deck", "did you mean 'deck'?"),
     "train": ("cannot be read: Missing", "`daiving train --help` lists", "correct it"),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from daiving.errors import FixableError
@@ -24,37 +25,40 @@ class Cost:
     macs: int  # multiply-adds of convolutions and matrix products for one example
 
 
-def cost(net: nn.Module, shape: Sequence[int]) -> Cost:
-    """The cost of one example of that shape (without the batch axis). The net is left alone, as by `look`."""
-    (run,) = passes(net, shape, [False])
+def cost(net: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Cost:
+    """The cost of one example of that shape (without the batch axis): c h w of an image, or, with int64, the steps of
+    a sequence. The net is left alone, as by `look`."""
+    (run,) = passes(net, shape, [False], dtype)
     return Cost(sum(p.numel() for p in net.parameters()), sum(run.macs.values()))
 
 
-def look(net: nn.Module, shape: Sequence[int]) -> Node:
-    """The tree of a net's modules as one image of `shape` (c, h, w) goes through it.
+def look(net: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Node:
+    """The tree of a net's modules as one image of `shape` (c, h, w) goes through it, or, with int64, one sequence (t,).
 
     The net may be on any device, `meta` included; its mode, weights and buffers are left alone. Multiply-adds are
     counted in evaluation mode, activation memory (alive between a forward pass and its backward pass, per image) in
     training mode. Raises what the net itself raises for a shape that it cannot take.
     """
-    (busy,) = passes(net, shape, [True])
+    (busy,) = passes(net, shape, [True], dtype)
     # Of torch's modules and ours none runs other parts while it trains, but for auxiliary heads, which show in the
     # answer; a user's own module may do anything.
     known = all(type(m).__module__.startswith(("torch.nn.", "daiving.nets.")) for m in net.modules())
-    quiet = busy.one_image() if known and busy.answer is not Scores else passes(net, shape, [False])[0]
+    quiet = busy.one_image() if known and busy.answer is not Scores else passes(net, shape, [False], dtype)[0]
     return Tree(quiet, busy).node("", net)
 
 
-def passes(net: nn.Module, shape: Sequence[int], training: Sequence[bool]) -> list[Passed]:
+def passes(
+    net: nn.Module, shape: Sequence[int], training: Sequence[bool], dtype: torch.dtype = torch.float32
+) -> list[Passed]:
     """A pass in each mode: of shapes alone, or, for a net that reads values of its input, of zeros."""
     try:
-        return [passed(net, shape, training=one) for one in training]
+        return [passed(net, shape, training=one, dtype=dtype) for one in training]
     except FixableError:
         raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         if any(t.is_meta for t in (*net.parameters(), *net.buffers())):
             raise  # it has no values that it could run on
-        return [passed(net, shape, training=one, device="cpu") for one in training]
+        return [passed(net, shape, training=one, device="cpu", dtype=dtype) for one in training]
 
 
 class Tree:

@@ -14,7 +14,7 @@ from daiving.recipe import Recipe, named
 from daiving.show import report, terminal
 from daiving.study.execute import Progress, execute
 from daiving.study.index import index
-from daiving.study.plan import Plan, check, check_seed, from_dict, make_arm, parse_difference, parse_level
+from daiving.study.plan import Arm, Plan, check, check_seed, from_dict, make_arm, parse_difference, parse_level
 from daiving.study.reading import Reading, reading
 from daiving.study.record import DEFAULT_LAB, Lab, unwritable
 from daiving.tasks.data import Data
@@ -82,8 +82,13 @@ class Study:
         object.__setattr__(self, "plan", check(plan))
         object.__setattr__(self, "loaded", loaded)
 
-    def steps(self, jobs: int | None = None) -> Generator[Progress, None, None]:
-        """Run the study, or the rest of it, handing on what happens; see `study.execute`."""
+    def steps(self, jobs: int | None = None, pack: int = 1) -> Generator[Progress, None, None]:
+        """Run the study, or the rest of it, handing on what happens; see `study.execute`.
+
+        `pack` is how many runs of one arm share a process at most, which is faster for small nets. It may train a few
+        pairs more than the verdict needs; those are kept. Raises `FixableError` for less than one.
+        """
+        check_pack(pack)
         lab = Lab(Path(self.lab).expanduser().resolve())
         lab.prepare()
         with lab.driving():
@@ -93,14 +98,14 @@ class Study:
                 if read_json(folder / "study.json") is None:
                     row = {"plan": self.plan.to_dict(), "notes": self.loaded.notes, "made": time.time()}
                     write_json(folder / "study.json", row)
-                yield from execute(self.plan, lab, task_row(self.plan, lab, self.data), jobs)
+                yield from execute(self.plan, lab, task_row(self.plan, lab, self.data), jobs, pack)
                 index(lab, write=True).close()
             except OSError as error:  # a disk that fills up meets the driver as well as the workers
                 raise unwritable(lab.root, error) from None
 
-    def run(self, jobs: int | None = None) -> Outcome:
-        """Run the study until its verdict; what is finished already is not done again."""
-        for _ in self.steps(jobs):
+    def run(self, jobs: int | None = None, pack: int = 1) -> Outcome:
+        """Run the study until its verdict; what is finished already is not done again. See `steps`."""
+        for _ in self.steps(jobs, pack):
             pass
         return self.outcome()
 
@@ -155,6 +160,15 @@ def check_kind(name: str, value: Any, kinds: tuple[type, ...], words: str) -> No
         )
 
 
+def check_pack(pack: Any) -> None:
+    if type(pack) is not int or pack < 1:
+        raise FixableError(
+            f"The number of runs to pack is {pack!r}.",
+            expected="a whole number: 1 gives each run a process of its own, 10 packs up to ten runs of an arm.",
+            fix="leave it out to get 1, or write for example --pack 10.",
+        )
+
+
 def planned(
     task: str,
     arms: Mapping[str, str | Mapping[str, Any]],
@@ -167,9 +181,19 @@ def planned(
     name, options = tasks.parse(task)
     parts = {arm: arm_parts(text) for arm, text in arms.items()}
     loaded = tasks.load(name, options, data_dir=Path(data) if data else None, cache_dir=Path(lab).expanduser() / "data")
-    facts = {"num_classes": len(loaded.classes), "in_channels": loaded.shape[0], "image_size": loaded.shape[1]}
-    made = tuple(make_arm(arm, net, given, recipe, facts) for arm, (net, given) in parts.items())
+    made = tuple(make_arm(arm, net, given, recipe, loaded.facts) for arm, (net, given) in parts.items())
+    for arm in made:
+        if tasks.TASKS[name].next_symbol and arm.options.get("bidirectional") is True:
+            raise reads_ahead(arm, name)
     return Plan(task=name, task_options=options, fingerprint=loaded.fingerprint, arms=made, **rest), loaded
+
+
+def reads_ahead(arm: Arm, task: str) -> FixableError:
+    return FixableError(
+        f"The net of the arm '{arm.name}' is bidirectional, and the task '{task}' asks for the symbol that comes next.",
+        expected="a net that has not read the answer: the pass from the end to the beginning has.",
+        fix="leave bidirectional out, or choose a task that labels whole sequences, like names.",
+    )
 
 
 def task_row(plan: Plan, lab: Lab, data: Path | str | None) -> dict[str, Any]:

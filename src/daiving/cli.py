@@ -18,8 +18,15 @@ COMMANDS = {
     "compare": ("compare networks over paired seeds, until there is a verdict", "daiving.commands.compare:main"),
     "runs": ("the runs and studies of a lab", "daiving.commands.lab:runs"),
     "show": ("one run or study: its verdict, its numbers, its report", "daiving.commands.lab:show"),
-    "predict": ("classify images with a trained network", "daiving.commands.use:predict"),
+    "predict": (
+        "classify images or names with a trained network, or go on with a text",
+        "daiving.commands.use:predict",
+    ),
     "deck": ("the lecture deck's claims: its figure, ours, and a verdict", "daiving.commands.deck:main"),
+    "words": (
+        "word vectors, from a file or trained on a text: nearest words, analogies",
+        "daiving.commands.words:main",
+    ),
     "export": ("write a trained network for other programs", "daiving.commands.use:export"),
 }
 

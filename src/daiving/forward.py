@@ -86,8 +86,15 @@ class Watch(LightMode):
         return out
 
 
-def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str = "meta") -> Passed:
-    """One forward pass of zeros of `shape`, on copies of the net's tensors."""
+def passed(
+    net: nn.Module,
+    shape: Sequence[int],
+    *,
+    training: bool,
+    device: str = "meta",
+    dtype: torch.dtype = torch.float32,
+) -> Passed:
+    """One forward pass of zeros of `shape`, on copies of the net's tensors; int64 for a net of sequences."""
     batch = BATCH if training else 1
     run, inside = Passed(), [""]
     watch = Watch(run, inside)
@@ -115,7 +122,7 @@ def passed(net: nn.Module, shape: Sequence[int], *, training: bool, device: str 
     try:
         net.train(training)
         with watch, torch.set_grad_enabled(training), torch.random.fork_rng(devices=[]):
-            x = torch.zeros(batch, *shape, device=device)
+            x = torch.zeros(batch, *shape, device=device, dtype=dtype)
             answer = torch.func.functional_call(net, tensors, (x,)) if away else net(x)
     finally:
         for hook in hooks:

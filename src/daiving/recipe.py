@@ -33,9 +33,9 @@ class Recipe:
 
     epochs: float = opt(4.0, "passes over the training split; a fraction is a part of a pass", unit="passes", low=0.01)
     batch: int = opt(64, "examples in one step", unit="examples", low=1, high=1_000_000)
-    optimizer: str = opt("adamw", "rule that turns gradients into steps", among=("adamw", "sgd", "rmsprop"))
+    optimizer: str = opt("adamw", "rule that turns gradients into steps", among=("adamw", "adam", "sgd", "rmsprop"))
     lr: float = opt(0.005, "learning rate; the peak of it when the schedule moves", unit="per step", low=0.0)
-    momentum: float = opt(0.9, "share of the last step kept (AdamW: beta 1)", unit="share", low=0.0, high=0.9999)
+    momentum: float = opt(0.9, "share of the last step kept (Adam, AdamW: beta 1)", unit="share", low=0.0, high=0.9999)
     weight_decay: float = opt(0.0, "pull of each weight towards zero", unit="per step and lr", low=0.0)
     epsilon: float = opt(1e-8, "added to the root mean square that a step is divided by (not sgd)", low=0.0)
     schedule: str = opt(
@@ -151,6 +151,21 @@ RECIPES = {
             format="float32",
         ),
         "the lecture's own: SGD .01, momentum .5, batch 64, no decay, nine epochs",
+    ),
+    "hello": (
+        Recipe(
+            epochs=100.0,
+            batch=1,
+            optimizer="adam",
+            lr=0.1,
+            schedule="constant",
+            clip=0.0,
+            ema=0.0,
+            inputs="unit",
+            layout="channels_first",
+            format="float32",
+        ),
+        "the lecture's own for hihell: Adam .1, one word a step, a hundred times",
     ),
     "inception_v3": (
         # arXiv 1512.00567, section 8: RMSProp with decay 0.9 and epsilon 1.0, lr 0.045 times 0.94 every second epoch,

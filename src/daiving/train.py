@@ -13,7 +13,7 @@ from daiving.events import Ended, Epoch, Event, Step
 from daiving.nets.layers import Scores
 from daiving.recipe import Recipe
 from daiving.seeds import stream_seed
-from daiving.tasks.batches import Batches, layout
+from daiving.tasks.batches import Batches, layout, tight
 
 Weights = dict[str, Tensor]
 
@@ -32,10 +32,10 @@ class State:
 
 @dataclass(frozen=True)
 class Score:
-    """A net's answers on one split."""
+    """A net's answers on one split. An example has one label, but for sequences with a label a step."""
 
-    loss: float  # mean over the examples, nats
-    right: Tensor  # n, bool: which examples it got right
+    loss: float  # mean over the labels that are scored, nats
+    right: Tensor  # one bool a label that is scored, flat, in order: whether the net got it right
 
     @property
     def accuracy(self) -> float:
@@ -73,14 +73,14 @@ def fit(
         # any generator, and an arm with dropout leaves the other's batches as they are.
         torch.manual_seed(stream_seed(seed, epoch, "dropout"))
         net.train()
-        began, seen, loss_sum, paused = time.perf_counter(), 0, 0.0, 0.0
+        began, seen, labels, loss_sum, paused = time.perf_counter(), 0, 0, 0.0, 0.0
         for x, y in train.shuffled(seed, epoch):
             if state.step == total:
                 break
             lr = rate(recipe, state.step, total, per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            loss = loss_of(net, x, y, recipe)
+            loss = loss_of(net, *tight(x, y), recipe)
             optimizer.zero_grad()
             loss.backward()
             norm = clipped(weights, recipe.clip)
@@ -94,7 +94,9 @@ def fit(
             if mean:
                 average(mean, weights, recipe.ema, state.step)
             seen += len(y)
-            loss_sum += value * len(y)
+            count = scored(y)
+            labels += count
+            loss_sum += value * count
             asked = time.perf_counter()
             yield Step(state.step, epoch, seen, value, lr, norm)
             paused += time.perf_counter() - asked  # the consumer's time is not the net's
@@ -110,7 +112,7 @@ def fit(
         net.load_state_dict(live)
         state.net, state.optimizer = live, optimizer.state_dict()["state"]
         share = seen / len(train)
-        done = Epoch(epoch, state.step, loss_sum / seen, score.loss, score.accuracy, seconds, share, best)
+        done = Epoch(epoch, state.step, loss_sum / labels, score.loss, score.accuracy, seconds, share, best)
         state.history.append(done)
         yield done
         if not state.best:
@@ -121,29 +123,43 @@ def fit(
 
 
 def loss_of(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> Tensor:
+    """Mean cross-entropy over the labels of a batch that are scored; y is n, or n t with -1 for those that are not.
+
+    It asks nothing of a tensor's values, so that it can be stacked under `torch.func.vmap`.
+    """
     with torch.autocast("cpu", torch.bfloat16, enabled=recipe.format == "bfloat16"):
         answer = net(x)
     if not isinstance(answer, Scores):
-        return F.cross_entropy(answer.float(), y, label_smoothing=recipe.label_smoothing)
-    main, *aux = (
-        F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
-        for logits in (answer.logits, *answer.aux)
-    )
+        return cross_entropy(answer, y, recipe)
+    main, *aux = (cross_entropy(logits, y, recipe) for logits in (answer.logits, *answer.aux))
     return main + answer.weight * sum(aux)
+
+
+def cross_entropy(logits: Tensor, y: Tensor, recipe: Recipe) -> Tensor:
+    flat = logits.float().flatten(0, -2)  # n classes, or n t classes
+    return F.cross_entropy(flat, y.flatten(), ignore_index=-1, label_smoothing=recipe.label_smoothing)
+
+
+def scored(y: Tensor) -> int:
+    """How many labels count: all of n, or of n t those that are not -1."""
+    return len(y) if y.dim() == 1 else int((y >= 0).sum())
 
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, split: Batches) -> Score:
-    """Loss and right answers over a whole split, in float32 and in evaluation mode; every example counts alike."""
+    """Loss and right answers over a whole split, in float32 and in evaluation mode; every scored label counts alike."""
     training = net.training
     net.eval()
     loss, right = 0.0, []
     for x, y in split.in_order():
-        logits = net(x)
-        loss += F.cross_entropy(logits, y, reduction="sum").item()
-        right.append(logits.argmax(dim=1) == y)
+        x, y = tight(x, y)
+        logits, labels = net(x).flatten(0, -2), y.flatten()
+        loss += F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum").item()
+        hit = logits.argmax(dim=1) == labels
+        right.append(hit if y.dim() == 1 else hit[labels >= 0])
     net.train(training)
-    return Score(loss / len(split), torch.cat(right))
+    found = torch.cat(right)
+    return Score(loss / len(found), found)
 
 
 def not_finite(state: State) -> Ended:
@@ -162,6 +178,9 @@ def make_optimizer(weights: list[Tensor], recipe: Recipe) -> torch.optim.Optimiz
         betas, decay = (recipe.momentum, 0.99), recipe.weight_decay  # 0.99: short runs need a short memory
         eps = recipe.epsilon
         return torch.optim.AdamW(weights, recipe.lr, betas=betas, eps=eps, weight_decay=decay, fused=True)
+    if recipe.optimizer == "adam":  # as torch's own: what `momentum` is not, is its default
+        betas, eps = (recipe.momentum, 0.999), recipe.epsilon
+        return torch.optim.Adam(weights, recipe.lr, betas=betas, eps=eps, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "rmsprop":
         more = dict(momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True)
         return torch.optim.RMSprop(weights, recipe.lr, alpha=0.9, eps=recipe.epsilon, **more)

@@ -1,7 +1,10 @@
-"""A trained net, ready to be used: classes of new images, and files for other programs."""
+"""A trained net, ready to be used: classes of new images or names, more of a text, and files for other programs."""
 
+import json
 import logging
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 
 from daiving.errors import FixableError
 from daiving.files import read_json, write_atomic
+from daiving.nets.recurrent import Recurrent
 from daiving.nets.user import source_hash
 from daiving.study.keep import read_tensors, write_tensors
 from daiving.study.plan import Arm, arm_from
@@ -32,11 +36,13 @@ class Trained:
     net: nn.Module
     arm: Arm
     classes: tuple[str, ...]
-    shape: tuple[int, int, int]  # channels, height, width of an image
+    shape: tuple[int, ...]  # channels, height, width of an image; the steps of the longest sequence
     mean: float
     deviation: float
     crop: bool  # images are cropped to a square, as they were for training
     bytes: bool  # it was trained on bytes, as images are
+    symbols: tuple[str, ...] = ()  # of sequences, by number
+    each_step: bool = False  # a sequence has a class a step, not one in all
 
     def inputs(self, images: np.ndarray) -> Tensor:
         """uint8 images, n x c x h x w, as this net was trained to see them."""
@@ -67,7 +73,7 @@ def trained(folder: Path) -> Trained:
         raise lost(folder, "its run.json is missing or damaged") from None
     if source_hash(arm.net) != arm.source:
         raise lost(folder, f"{arm.net} was changed since")
-    net = make_net(arm, data["shape"], len(data["classes"]), about["seed"])
+    net = make_net(arm, facts_of(data), about["seed"])
     net.load_state_dict(found[0])
     net.eval()
     crop = about["task"]["options"].get("fit") != "squash"
@@ -80,7 +86,17 @@ def trained(folder: Path) -> Trained:
         data["deviation"],
         crop,
         data["dtype"] == "uint8",
+        tuple(data.get("symbols", ())),
+        data.get("each_step", False),
     )
+
+
+def facts_of(data: Mapping[str, Any]) -> dict[str, int]:
+    """What the task decided of the net, from a run's row: as `Data.facts`."""
+    classes = len(data["classes"])
+    if symbols := data.get("symbols"):
+        return {"num_symbols": len(symbols), "num_classes": classes, "each_step": data["each_step"]}
+    return {"num_classes": classes, "in_channels": data["shape"][0], "image_size": data["shape"][1]}
 
 
 def lost(folder: Path, what: str) -> FixableError:
@@ -114,6 +130,8 @@ def read_image(path: Path, model: Trained, *, invert: bool) -> np.ndarray:
 def export_safetensors(model: Trained, out: Path) -> float:
     """Weights by name, with the classes and the net's name as metadata; read back and equal, so it returns 0."""
     about = {"net": model.arm.label, "classes": "\n".join(model.classes)}
+    if model.symbols:
+        about |= {"classes": json.dumps(model.classes), "symbols": json.dumps(model.symbols)}  # one may be "\n"
     write_tensors(out, model.net.state_dict(), about)
     back = read_tensors(out)
     assert back is not None
@@ -122,7 +140,8 @@ def export_safetensors(model: Trained, out: Path) -> float:
 
 
 def export_onnx(model: Trained, out: Path) -> float:
-    """The net as ONNX, standardised inputs "images" (n, c, h, w) to "logits" (n, classes), any n.
+    """The net as ONNX, standardised inputs "images" (n, c, h, w) to "logits" (n, classes), any n; of sequences,
+    "symbols" (n, t), int64, to "logits" (n, classes) or (n, t, classes).
 
     The file is run by onnxruntime on random inputs and held against torch before it gets its name; returns the
     largest difference of a logit. Raises `FixableError` where they disagree or the packages are not installed.
@@ -136,15 +155,15 @@ def export_onnx(model: Trained, out: Path) -> float:
             expected="onnx, onnxscript and onnxruntime beside daiving.",
             fix="pip install 'daiving[onnx]'.",
         ) from None
-    example = torch.randn(2, *model.shape, generator=torch.Generator().manual_seed(0))
+    name = "symbols" if model.symbols else "images"
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that no net here needs
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), step_by_step(model.net):
         warnings.simplefilter("ignore")  # the exporter warns about its own insides
         try:
             program = torch.onnx.export(
                 model.net,
-                (example,),
-                input_names=["images"],
+                (made_up(model, 2),),
+                input_names=[name],
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 dynamo=True,
@@ -161,10 +180,10 @@ def export_onnx(model: Trained, out: Path) -> float:
     session = onnxruntime.InferenceSession(packed, providers=["CPUExecutionProvider"])
     worst = 0.0
     for n in (1, 7):
-        images = torch.randn(n, *model.shape, generator=torch.Generator().manual_seed(n))
+        inputs = made_up(model, n)
         with torch.inference_mode():
-            ours = model.net(images)
-        theirs = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+            ours = model.net(inputs)
+        theirs = torch.from_numpy(session.run(None, {name: inputs.numpy()})[0])
         difference = (ours - theirs).abs().max().item()
         if not difference <= AGREE * max(1.0, ours.abs().max().item()):
             raise FixableError(
@@ -175,3 +194,27 @@ def export_onnx(model: Trained, out: Path) -> float:
         worst = max(worst, difference)
     write_atomic(out, lambda file: file.write(packed))
     return worst
+
+
+@contextmanager
+def step_by_step(net: nn.Module) -> Iterator[None]:
+    """Recurrent nets off their fast path, which an exporter cannot see into; the numbers are the same."""
+    found = [m for m in net.modules() if isinstance(m, Recurrent)]
+    fast = [m.fast for m in found]
+    try:
+        for m in found:
+            m.fast = False
+        yield
+    finally:
+        for m, was in zip(found, fast, strict=True):
+            m.fast = was
+
+
+def made_up(model: Trained, n: int) -> Tensor:
+    """Inputs of the right kind and shape, drawn from n; each sequence but the first shorter than its row."""
+    random = torch.Generator().manual_seed(n)
+    if not model.symbols:
+        return torch.randn(n, *model.shape, generator=random)
+    x = torch.randint(len(model.symbols), (n, *model.shape), generator=random)
+    ends = model.shape[0] - torch.arange(n) % model.shape[0]
+    return x.where(torch.arange(model.shape[0]) < ends[:, None], -1)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional
 
-from daiving.api import KINDS, Study, check_kind
+from daiving.api import KINDS, Study, check_kind, check_pack
 from daiving.commands.flags import arg, parse, recipe_name, recipe_of, with_recipe
 from daiving.errors import FixableError, unknown
 from daiving.recipe import FIELDS, named
@@ -36,12 +36,13 @@ class Compare:
     first_seed: Annotated[int, arg("the seeds are this and the following")] = 0
     floor: Annotated[str | None, arg("a run whose metric is worse counts as diverged: 50%, 2nats")] = None
     jobs: Annotated[int | None, arg("runs at once; as many as there are cores")] = None
+    pack: Annotated[int, arg("runs of one arm that share a process: faster for small nets, but not timed")] = 1
     lab: Annotated[Path, arg("folder in which everything is kept")] = DEFAULT_LAB
     data: Annotated[Path | None, arg("folder in which your data sets lie")] = None
     recipe: Annotated[str, arg("a recipe of `daiving recipes`; the flags below change it")] = "default"
 
 
-STUDY_KEYS = [f.name for f in fields(Compare) if f.name not in ("arms", "recipe", "jobs")]
+STUDY_KEYS = [f.name for f in fields(Compare) if f.name not in ("arms", "recipe", "jobs", "pack")]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,8 +61,9 @@ def main(arguments: Sequence[str]) -> int:
             )
         arms[name] = net
     check_jobs(given.jobs)
+    check_pack(given.pack)
     study = Study(arms=arms, recipe=recipe_of(given), **{key: getattr(given, key) for key in STUDY_KEYS})
-    watch(study.steps(given.jobs), study.plan, study.loaded)
+    watch(study.steps(given.jobs, given.pack), study.plan, study.loaded)
     outcome = study.outcome()
     print(outcome)
     print(f"\nReport: {os.path.relpath(outcome.report) if outcome.report else 'could not be written'}")
@@ -103,7 +105,7 @@ def read_toml(path: Path) -> dict[str, Any]:
                 expected=f"a table: [{'arms.NAME' if key == 'arms' else 'recipe'}].",
                 fix="see the example in the README.",
             )
-    known = [*STUDY_KEYS, "jobs", "recipe", "arms"]
+    known = [*STUDY_KEYS, "jobs", "pack", "recipe", "arms"]
     for key in written:
         if key not in known:
             raise unknown(f"key of a study file ('{path}')", key, known)

@@ -102,7 +102,8 @@ def show_run(folder: Path) -> None:
         table = grid("epoch", "train loss", "val loss", "val accuracy", "seconds", "")
         for row in history:
             numbers = (f"{row['train_loss']:.4f}", f"{row['val_loss']:.4f}", f"{row['val_accuracy']:.2%}")
-            table.add_row(str(row["epoch"]), *numbers, f"{row['seconds']:.1f}", "best so far" if row["best"] else "")
+            seconds = f"{row['seconds']:.1f}" if row["seconds"] else "packed"
+            table.add_row(str(row["epoch"]), *numbers, seconds, "best so far" if row["best"] else "")
         Console(highlight=False).print(table)
     print("recipe: " + ", ".join(f"{key} {value}" for key, value in arm.get("recipe", {}).items()))
     print("on: " + ", ".join(f"{key} {value}" for key, value in about.get("environment", {}).items()))

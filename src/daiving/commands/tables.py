@@ -22,7 +22,7 @@ WIDTH = 80
 
 @dataclass(frozen=True)
 class Nets:
-    """The networks by their ideas, each with what it costs for one image.
+    """The networks by their ideas, each with what it costs for one image or sequence.
 
     daiving nets
     daiving nets resnet50     options and presets of one
@@ -57,11 +57,10 @@ def nets(arguments: Sequence[str]) -> None:
         if entry.family != family:
             family = entry.family
             print("\n".join(wrapped(getattr(IDEAS[family], flags.lang))))
-        size = "x".join(map(str, shape_of(entry)))
-        print(f"  {name:<20} {entry.parameters:>11,} parameters {entry.macs:>15,} MACs  {size}")
+        print(f"  {name:<20} {entry.parameters:>11,} parameters {entry.macs:>15,} MACs  {size_of(entry)}")
         print(f"      {entry.about}")
-    own = "your own: path/to/file.py:Class, an nn.Module; it is given num_classes, in_channels and image_size where it"
-    print("\n".join(wrapped(f"{own} has such arguments")))
+    own = "your own: path/to/file.py:Class, an nn.Module; it is given num_classes, in_channels and image_size, or for"
+    print("\n".join(wrapped(f"{own} sequences num_symbols, num_classes and each_step, where it has such arguments")))
     print("`daiving nets NAME` has options and presets, `daiving look NAME` the inside.")
 
 
@@ -69,9 +68,17 @@ def print_net(name: str, lang: str) -> None:
     entry = NETS[name]
     print(f"{name}\n    {entry.about}")
     print("\n".join(wrapped(getattr(IDEAS[entry.family], lang), "    ")))
-    size, classes = "x".join(map(str, shape_of(entry))), entry.home[2]
-    print(f"    {entry.parameters:,} parameters, {entry.macs:,} MACs for {size} in {classes} classes")
-    print(f"    images from {entry.smallest}x{entry.smallest} on; source: {entry.source}")
+    if entry.takes == "sequences":
+        symbols, _, classes = entry.home
+        what, least = (
+            f"{size_of(entry)} of {symbols} symbols, {classes} classes at each",
+            "sequences of symbols, any length",
+        )
+    else:
+        what = f"{size_of(entry)} in {entry.home[2]} classes"
+        least = f"images from {entry.smallest}x{entry.smallest} on"
+    print(f"    {entry.parameters:,} parameters, {entry.macs:,} MACs for {what}")
+    print("\n".join(wrapped(f"{least}; source: {entry.source}", "    ")))
     print_options(entry.options)
     if entry.presets:
         print("    presets (preset=...): paper, as above")
@@ -80,9 +87,10 @@ def print_net(name: str, lang: str) -> None:
         print("\n".join(wrapped(f"{preset}: {changes.replace(',', ', ')}", "        ")))
 
 
-def shape_of(entry: Entry) -> tuple[int, int, int]:
-    channels, size, _ = entry.home
-    return channels, size, size
+def size_of(entry: Entry) -> str:
+    """What the net's costs are for: the size of an image, or the steps of a sequence."""
+    first, size, _ = entry.home
+    return f"{size} steps" if entry.takes == "sequences" else f"{first}x{size}x{size}"
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
@@ -103,9 +111,10 @@ def columns(text: str) -> int:
 def tasks(arguments: Sequence[str]) -> None:
     parse(Tasks, arguments, "tasks")
     for name, entry in TASKS.items():
-        print(f"{name}\n    {entry.about}\n    {entry.examples}")
+        print("\n".join([name, *wrapped(entry.about, "    "), f"    {entry.examples}"]))
         print_options(entry.options)
-    print("With options: --task images:folder=photos,size=32    A folder alone: --task path/to/photos")
+    print("With options: --task images:folder=photos,size=32, --task text:file=my.txt")
+    print("A folder of images alone: --task path/to/photos")
 
 
 def recipes(arguments: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Words:
-    """Word vectors: from a file (word2vec text or binary, .gz, .npz), or trained on a text.
+    """Word vectors from a file (word2vec text or binary, .npz), or trained on a text.
 
     daiving words vectors.npz --nearest queen --analogy "man king woman"
     daiving words vectors.bin --most 100000 --questions questions-words.txt

@@ -14,14 +14,17 @@ from torch.nn.parameter import is_lazy
 from daiving.errors import FixableError, unknown
 from daiving.nets import NETS
 from daiving.nets.draw import drawn
-from daiving.nets.settled import settled
+from daiving.nets.settled import check_takes, settled
 from daiving.nets.user import is_user_net, user_file
 
-TASK_FACTS = ("in_channels", "num_classes", "image_size")  # handed to a net that asks for them
+TASK_FACTS = ("in_channels", "num_classes", "image_size")  # of images: handed to a net that asks for them
+SEQUENCE_FACTS = ("num_symbols", "num_classes", "each_step")  # of sequences, likewise
+ALL_FACTS = (*TASK_FACTS, "num_symbols", "each_step")
 
 
 def build(name: str, *, seed: int | None = None, weights: Path | str | None = None, **options: Any) -> nn.Module:
-    """The net of that name, with its options and with `in_channels`, `num_classes` and `image_size`.
+    """The net of that name, with its options and with `in_channels`, `num_classes` and `image_size`, or, for a net of
+    sequences, `num_symbols`, `num_classes` and `each_step`.
 
     `name` is from `daiving nets`, or `path/to/file.py:Class` (or a function there). `preset` chooses another library's
     form of a net of the table ("torchvision", "timm", …); options beside it change single things. With a seed, each
@@ -30,7 +33,7 @@ def build(name: str, *, seed: int | None = None, weights: Path | str | None = No
     Raises `FixableError` for an unknown net, option or preset, for images too small and for a file that does not fit.
     """
     check_facts(options)
-    facts = {key: options.pop(key) for key in TASK_FACTS if key in options}
+    facts = {key: options.pop(key) for key in ALL_FACTS if key in options}
     if is_user_net(name):
         target = user_net(name)
         accepted = parameters(target)
@@ -41,6 +44,7 @@ def build(name: str, *, seed: int | None = None, weights: Path | str | None = No
         given = options
     else:
         given = settled(name, options) | dict(NETS[name].fixed)
+        check_takes(name, facts)
         module, function = NETS[name].where.split(":")
         target = getattr(importlib.import_module(module), function)
 
@@ -69,8 +73,14 @@ def build(name: str, *, seed: int | None = None, weights: Path | str | None = No
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:
-    """Channels, classes and pixels are whole numbers from 1."""
-    for key in TASK_FACTS:
+    """Channels, classes, pixels and symbols are whole numbers from 1; `each_step` is true or false."""
+    if not isinstance(facts.get("each_step", False), bool):
+        raise FixableError(
+            f"each_step is {facts['each_step']!r}.",
+            expected="true for a class at each step, false for one a sequence.",
+            fix="leave each_step out, or write True or False.",
+        )
+    for key in (*TASK_FACTS, "num_symbols"):
         if key in facts and (not isinstance(facts[key], int) or isinstance(facts[key], bool) or facts[key] < 1):
             raise FixableError(
                 f"{key} is {facts[key]!r}.",

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from daiving.options import Option
 
 # What a paper feeds its net: channels, height = width in pixels, classes
 DIGIT, THUMBNAIL, PHOTO, LARGE_PHOTO = (1, 28, 10), (3, 32, 10), (3, 224, 1000), (3, 299, 1000)
+HELLO = (5, 6, 5)  # the deck's hihell: symbols, steps, classes
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,15 @@ class Entry:
     source: str  # the paper, or where else it is from
     family: str  # key of IDEAS: what the net is there to show
     parameters: int  # with the default options, for `home`; a test builds the net and counts
-    macs: int  # multiply-adds for one image, likewise, in evaluation
-    home: tuple[int, int, int]  # channels, height = width, classes: what the paper feeds it; the constructor's defaults
-    smallest: int  # pixels, height = width, with the default options
+    macs: int  # multiply-adds for one image or sequence, likewise, in evaluation
+    # What the paper feeds it; the constructor's defaults. Images: channels, height = width, classes; sequences:
+    # symbols, steps, classes.
+    home: tuple[int, int, int]
+    smallest: int  # pixels, height = width, with the default options; steps of a sequence
     options: Mapping[str, Option] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)  # what the name stands for: {"depth": 50}
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # other forms: option -> value
+    takes: Literal["images", "sequences"] = "images"
 
 
 STEM = Option("separable", "first layer: separable as Table 1 counts it, or one 7x7", among=("separable", "full"))
@@ -60,3 +64,40 @@ DENSE = {
     "checkpointed": Option(False, "less memory in training: the wide maps are computed again in the backward pass"),
 }
 DENSE_PRESETS = {"torchvision": {}, "timm": {}}  # the same net as the paper's
+
+RECURRENT = {
+    "input": Option(
+        "one_hot",
+        "a symbol as one 1 among zeros, or as a row of a table that is learnt",
+        among=("one_hot", "embedding"),
+    ),
+    "embedding": Option(10, "numbers in a row of that table (input=embedding only)", low=1),
+    "hidden": Option(128, "units: what a layer carries from step to step, in each direction", low=1),
+    "layers": Option(1, "layers, each of which reads the states of the one below", low=1),
+    "bidirectional": Option(False, "a second pass from the end to the beginning, joined to the first"),
+    "dropout": Option(0.0, "share dropped between two layers", low=0, high=0.99),
+    "output": Option(
+        "fc",
+        "one linear layer; none: the state is the answer, so hidden = classes; softmax of it, before the loss's own",
+        among=("fc", "none", "softmax", "fc_softmax"),
+    ),
+    "scale": Option(1.0, "logits are multiplied by this; a tanh state alone stays within 1", low=0.01),
+    "biases": Option(
+        1, "bias vectors a gate: torch and the deck's code have 2, for the input and for the state", among=(0, 1, 2)
+    ),
+}
+GATED = {
+    "reset": Option(
+        "before",
+        "reset the state before its matrix product (Cho 2014, the deck) or after (torch)",
+        among=("before", "after"),
+    ),
+    "update": Option(
+        "new", "side that z = 1 takes: the new candidate (the deck) or the old state (torch)", among=("new", "old")
+    ),
+}
+LONG = {
+    "forget_bias": Option("1.0", "what the forget gate's bias starts at; none: drawn like the others, as torch does"),
+    "peepholes": Option(False, "gates see the cell: Gers, Schraudolph & Schmidhuber 2002"),
+    "layer_norm": Option(False, "layer norm of each gate's sums and of the cell: Ba, Kiros & Hinton 2016"),
+}

@@ -42,4 +42,8 @@ IDEAS: Mapping[str, Idea] = {
         "dense net: each layer reads the maps of all layers before it, joined instead of added",
         "밀집 연결 신경망: 각 층이 앞선 모든 층의 특징 맵을 더하지 않고 이어 붙여 읽는다",
     ),
+    "recurrent": Idea(
+        "recurrent net: one cell reads a sequence step by step and carries what it must remember in its state",
+        "순환 신경망: 셀 하나가 시퀀스를 한 스텝씩 읽고, 기억할 것은 상태에 담아 다음 스텝으로 넘긴다",
+    ),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from daiving.errors import unknown
+from daiving.errors import FixableError, unknown
 from daiving.nets import NETS
 from daiving.options import settle
 
@@ -28,3 +28,16 @@ def settled(net: str, given: Mapping[str, Any], also: Mapping[str, Any] | None =
                 [*entry.options, "preset", *(also or ())],
             )
     return settle("net", net, {**entry.presets.get(preset, {}), **given}, entry.options)
+
+
+def check_takes(net: str, facts: Mapping[str, Any]) -> None:
+    """Raises `FixableError` for a net of images that is given the facts of sequences, and the reverse."""
+    takes = NETS[net].takes
+    for fact, has in (("num_symbols", "sequences"), ("each_step", "sequences"), ("in_channels", "images")):
+        if fact in facts and has != takes:
+            near = ", ".join([name for name, entry in NETS.items() if entry.takes == has][:5])
+            raise FixableError(
+                f"The net '{net}' takes {takes}, and it was asked to take {has}.",
+                expected=f"a net and a task of one kind: for {has} one of {near}.",
+                fix=f"choose such a net, or a task of {takes} from `daiving tasks`.",
+            )

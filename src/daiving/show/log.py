@@ -26,7 +26,7 @@ def deck(events: Iterable[Event], data: Data) -> Iterator[str]:
     `seen` counts as there: examples before the batch. The line after an epoch is about the validation split, since no
     epoch may look at the test split; the test line comes once, at the end.
     """
-    n, val = len(data.train), len(data.val)
+    n, val = len(data.train), data.val.scored
     number, before, epoch, batches = 0, 0, 0, 1  # of the batch in its epoch, and the examples before it
     for event in events:
         if isinstance(event, Step):

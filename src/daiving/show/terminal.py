@@ -13,7 +13,7 @@ from rich.text import Text
 
 from daiving.events import Epoch, Step
 from daiving.show import words
-from daiving.study.execute import Done, Looked, Progress, Started, Told
+from daiving.study.execute import Done, Looked, Noted, Progress, Started, Told
 from daiving.study.plan import METRICS, Plan
 from daiving.study.reading import Comparison, Reading, value
 from daiving.study.verdict import spread
@@ -62,6 +62,8 @@ def arms_table(reading: Reading) -> Table:
         converged = [run for run in runs if value(reading.plan, run) is not None]
         cost = reading.costs.get(arm.name, {})
         mean, sd = spread([run.metrics[metric] for run in converged]) if converged else (math.nan, 0.0)
+        seconds = [run.seconds_per_epoch for run in converged if run.timed]
+        memory = [run.peak_memory for run in runs if run.peak_memory]
         table.add_row(
             Text(arm.name, overflow="fold"),
             f"{words.level(mean, metric)} ± {words.number(sd, metric, sign=False)} ({len(converged)})"
@@ -69,8 +71,8 @@ def arms_table(reading: Reading) -> Table:
             else "–",
             f"{cost['parameters']:,}" if cost else "–",
             f"{cost['macs']:,}" if cost else "–",
-            f"{median(run.seconds_per_epoch for run in converged):.3g}" if converged else "–",
-            f"{max(run.peak_memory for run in runs):.0f}" if runs else "–",
+            f"{median(seconds):.3g}" if seconds else "–",
+            f"{max(memory):.0f}" if memory else "–",
             str(len(runs) - len(converged)),
         )
     return table
@@ -119,6 +121,8 @@ class Board:
             case Looked(comparisons):
                 self.comparisons = comparisons
                 return [line for comparison in comparisons for line in self.pair_lines(comparison)]
+            case Noted(text):
+                return [text]
         return []
 
     def pair_lines(self, comparison: Comparison) -> list[str]:
@@ -149,10 +153,13 @@ class Board:
     def display(self) -> Group:
         """The runs at work, a row each, and how far the study is."""
         table = Table.grid(padding=(0, 2))
+        rows: dict[str, list[Started]] = {}  # packed runs go side by side: one row for all of them
         for run, started in self.running.items():
-            told = self.latest.get(run)
-            epochs = started.arm.recipe.epochs
-            table.add_row(started.arm.name, f"seed {started.seed}", *progress_of(told, epochs, self.examples))
+            rows.setdefault(started.packed or run, []).append(started)
+        for first, *more in rows.values():
+            told = self.latest.get(self.plan.run_id(first.arm, first.seed))
+            seeds = f"seeds {first.seed} and {len(more)} more" if more else f"seed {first.seed}"
+            table.add_row(first.arm.name, seeds, *progress_of(told, first.arm.recipe.epochs, self.examples))
         open_ = [c for c in self.comparisons if not c.verdict]
         if open_:
             done = min(len(c.pairs) for c in open_)

@@ -54,7 +54,7 @@ def arm_dict(reading: Reading, arm: Arm) -> Shown:
     runs = reading.runs(arm.name)
     good = [run for run in runs if value(reading.plan, run) is not None]
     cost = reading.costs.get(arm.name, {})
-    seconds = [run.seconds_per_epoch for run in good]
+    seconds = [run.seconds_per_epoch for run in good if run.timed]
     metrics = {}
     for name in METRICS if good else ():
         mean, sd = spread([run.metrics[name] for run in good])
@@ -70,7 +70,7 @@ def arm_dict(reading: Reading, arm: Arm) -> Shown:
         "seconds_per_epoch": {"median": median(seconds), "low": min(seconds), "high": max(seconds)}
         if seconds
         else None,
-        "peak_memory": max((run.peak_memory for run in runs), default=None),  # MiB, largest of all runs
+        "peak_memory": max((run.peak_memory for run in runs if run.peak_memory), default=None),  # MiB, the largest
         "curve": curve([run.history for run in good]),
         "runs": [
             {
@@ -79,7 +79,7 @@ def arm_dict(reading: Reading, arm: Arm) -> Shown:
                 "converged": value(reading.plan, run) is not None,
                 "why_not": run.detail or words.diverged_word(reading.plan),
                 "metrics": run.metrics,
-                "seconds_per_epoch": run.seconds_per_epoch,
+                "seconds_per_epoch": run.seconds_per_epoch if run.timed else None,
                 "history": [{key: row[key] for key in ("epoch", "train_loss", *CURVES)} for row in run.history],
             }
             for run in runs

@@ -172,13 +172,13 @@ def seconds_sentence(comparison: Comparison) -> str:
 
 
 def images_sentence(comparison: Comparison) -> str:
-    """The interval over new seeds and new test images; empty where it cannot be had."""
+    """The interval over new seeds and new test examples; empty where it cannot be had."""
     both = comparison.images
     if both is None:
         return ""
     return (
-        f"Over new seeds and new test images the difference in accuracy is "
-        f"{interval(both.low, both.high, 'accuracy')}; the choice of test images alone adds a standard error "
+        f"Over new seeds and new test examples the difference in accuracy is "
+        f"{interval(both.low, both.high, 'accuracy')}; the choice of test examples alone adds a standard error "
         f"of {both.image_error * 100:.2f} pp."
     )
 

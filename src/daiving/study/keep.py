@@ -8,7 +8,6 @@ lines that were cut off are written once more from the checkpoint.
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,34 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from daiving.events import Epoch, Event, to_dict
+from daiving.events import Epoch, Event, Step, to_dict
 from daiving.files import write_atomic
 from daiving.study.record import read_lines
 from daiving.train import State
 
 
-def keep(folder: Path, events: Iterator[Event], state: State) -> Iterator[Event]:
-    """Pass the events of `fit` on, each stored before it is passed; `state` is the one that `fit` was given."""
-    lines: list[str] = []
-    for event in events:
-        lines.append(json.dumps(to_dict(event)) + "\n")
+class Keeper:
+    """Stores one run's events as they come; `state` is the one that `fit` was given."""
+
+    def __init__(self, folder: Path, state: State) -> None:
+        self.folder, self.state = folder, state
+        self.lines: list[str] = []  # of the epoch that is going on
+
+    def take(self, event: Event) -> None:
+        self.lines.append(json.dumps(to_dict(event)) + "\n")
         if isinstance(event, Epoch):
-            save(folder / "checkpoint.safetensors", state, lines)
-            append(folder / "events.jsonl", lines)
-            lines = []
+            save(self.folder / "checkpoint.safetensors", self.state, self.lines)
+        if not isinstance(event, Step):
+            append(self.folder / "events.jsonl", self.lines)
+            self.lines = []
+
+
+def keep(folder: Path, events: Iterator[Event], state: State) -> Iterator[Event]:
+    """Pass the events of `fit` on, each stored before it is passed."""
+    keeper = Keeper(folder, state)
+    for event in events:
+        keeper.take(event)
         yield event
-    append(folder / "events.jsonl", lines)
 
 
 def append(path: Path, lines: list[str]) -> None:
@@ -51,7 +61,7 @@ def save(path: Path, state: State, lines: list[str]) -> None:
         tensors |= {f"optimizer/{number}/{name}": t for name, t in parts.items() if isinstance(t, Tensor)}
     about = {
         "step": json.dumps(state.step),
-        "history": json.dumps([asdict(epoch) for epoch in state.history]),
+        "history": json.dumps([vars(epoch) for epoch in state.history]),
         "lines": json.dumps(lines),
     }
     write_tensors(path, tensors, about)

@@ -11,7 +11,7 @@ from typing import Any
 
 from daiving.errors import FixableError, unknown
 from daiving.nets import NETS
-from daiving.nets.settled import settled
+from daiving.nets.settled import check_takes, settled
 from daiving.nets.user import is_user_net, source_hash, user_file
 from daiving.options import joined, literal
 from daiving.recipe import FIELDS, Recipe
@@ -129,8 +129,9 @@ def digest(value: Any) -> str:
 def make_arm(name: str, net: str, given: Mapping[str, Any], recipe: Recipe, facts: Mapping[str, int]) -> Arm:
     """An arm from a net's name and its options, of which those named like a recipe field change the recipe.
 
-    `facts` are what the task decides: `num_classes`, `in_channels`, `image_size`. Given again, they must agree.
-    Raises `FixableError` for an unknown net, option or recipe field, and for a value that does not fit.
+    `facts` are what the task decides: `num_classes`, and `in_channels`, `image_size` of images or `num_symbols`,
+    `each_step` of sequences. Given again, they must agree. Raises `FixableError` for an unknown net, option or recipe
+    field, for a value that does not fit, and for a net of images on a task of sequences or the reverse.
     """
     for key in facts.keys() & given.keys():
         if literal(given[key]) != facts[key]:
@@ -147,7 +148,9 @@ def make_arm(name: str, net: str, given: Mapping[str, Any], recipe: Recipe, fact
         file, attribute = user_file(net)
         read = {key: literal(value) for key, value in options.items()}
         return Arm(name, f"{file}:{attribute}", read, recipe, source_hash(net))
-    return Arm(name, net, settled(net, options, also=FIELDS), recipe)
+    chosen = settled(net, options, also=FIELDS)
+    check_takes(net, facts)
+    return Arm(name, net, chosen, recipe)
 
 
 def check(plan: Plan) -> Plan:

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import types
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -24,7 +24,7 @@ from daiving.study.plan import Arm, Plan
 from daiving.study.record import Lab, result_of
 
 GRACE = 5.0  # seconds between asking a worker to stop and killing it
-PRELOAD = ["daiving.study.worker", "torch._dynamo"]  # the latter any optimizer imports at its first step: a second
+PRELOAD = ["daiving.study.jobs", "torch._dynamo"]  # the latter any optimizer imports at its first step: a second
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
@@ -38,16 +38,13 @@ class RunFailed(FixableError):
 class Worker:
     """A job in its process."""
 
-    folder: Path  # of the run, or of the study for the probe
+    folder: Path  # of the run, of the first of a pack, or of the study for a probe
     process: BaseProcess
     messages: Connection
     arm: Arm | None = None
-    seed: int = 0
+    runs: dict[str, int] = field(default_factory=dict)  # id -> seed; of a pack, those that are not over yet
+    packed: bool = False
     last_words: dict[str, Any] = field(default_factory=dict)  # why it failed, if it could say
-
-    @property
-    def run(self) -> str:
-        return self.folder.name
 
     def hear(self) -> Iterator[dict[str, Any]]:
         """What it has said and nobody has heard yet."""
@@ -71,8 +68,8 @@ class Worker:
             self.process.join()
 
 
-def spawn(job: Sequence[str], folder: Path, arm: Arm | None = None, seed: int = 0) -> Worker:
-    """Start `daiving.study.worker.work` on a job in its own process; all it prints goes to `log.txt` in the folder."""
+def spawn(job: Sequence[str], folder: Path, arm: Arm | None = None, runs: Mapping[str, int] | None = None) -> Worker:
+    """Start `daiving.study.jobs.work` on a job in its own process; all it prints goes to `log.txt` in the folder."""
     context: Any = multiprocessing.get_context(METHOD)
     ours, theirs = context.Pipe(duplex=False)
     with as_a_child_should_start():
@@ -81,13 +78,13 @@ def spawn(job: Sequence[str], folder: Path, arm: Arm | None = None, seed: int = 
         process = context.Process(target=entry, args=(list(job), str(folder / "log.txt"), theirs))
         process.start()
     theirs.close()
-    return Worker(folder, process, ours, arm, seed)
+    return Worker(folder, process, ours, arm, dict(runs or {}), packed=job[0] == "pack")
 
 
 def entry(job: list[str], log: str, messages: Connection) -> None:
     """The first function of a worker's process."""
     # By name: the worker imports torch, which the driver, whose module this is, never does.
-    sys.exit(importlib.import_module("daiving.study.worker").work(job, log, messages))
+    sys.exit(importlib.import_module("daiving.study.jobs").work(job, log, messages))
 
 
 @contextmanager
@@ -127,9 +124,11 @@ def heard(worker: Worker) -> Generator[dict[str, Any], None, None]:
         worker.stop()
 
 
-def start(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any]) -> Worker:
-    folder = prepare_run(plan, lab, arm, seed, task)
-    return spawn(["run", str(folder)], folder, arm, seed)
+def start(plan: Plan, lab: Lab, arm: Arm, seeds: Sequence[int], task: dict[str, Any]) -> Worker:
+    """One run in a process of its own, or several of one arm packed."""
+    folders = [prepare_run(plan, lab, arm, seed, task) for seed in seeds]
+    runs = {folder.name: seed for folder, seed in zip(folders, seeds, strict=True)}
+    return spawn(["pack" if len(folders) > 1 else "run", *map(str, folders)], folders[0], arm, runs)
 
 
 def prepare_run(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any]) -> Path:
@@ -145,19 +144,24 @@ def prepare_run(plan: Plan, lab: Lab, arm: Arm, seed: int, task: dict[str, Any])
     return folder
 
 
+def why(worker: Worker) -> str:
+    """Why a process ended before its work was done: what it said itself, or how it went."""
+    code = worker.process.exitcode or 0
+    ended = f"its process was killed by signal {-code}" if code < 0 else f"it exited with {code}"
+    return worker.last_words.get("failed", {}).get("message", ended)
+
+
 def failure(worker: Worker) -> RunFailed:
     """Store why a run failed, and say it."""
     assert worker.arm is not None
-    said = worker.last_words.get("failed", {})
-    code = worker.process.exitcode or 0
-    ended = f"its process was killed by signal {-code}" if code < 0 else f"it exited with {code}"
-    message = said.get("message", ended)
-    disk = said.get("kind") == "disk"
+    (seed,) = worker.runs.values()
+    message = why(worker)
+    disk = worker.last_words.get("failed", {}).get("kind") == "disk"
     log = worker.folder / "log.txt"
     with suppress(OSError):
         write_json(worker.folder / "error.json", {"message": message, "log": log.name})
     return RunFailed(
-        f"The run of '{worker.arm.name}' with seed {worker.seed} failed: {message}.",
+        f"The run of '{worker.arm.name}' with seed {seed} failed: {message}.",
         expected="a disk with room, and a lab that may be written."
         if disk
         else "a net that trains to the end of its run.",

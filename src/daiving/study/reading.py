@@ -16,6 +16,7 @@ from daiving.study.images import SeedsAndImages, fisher, mcnemar, seeds_and_imag
 from daiving.study.plan import METRICS, Arm, Plan, from_dict
 from daiving.study.record import DIVERGED, Lab, Result, read_lines, result_of
 from daiving.study.verdict import ALIKE, TOO_FEW, UNDECIDED, Look, looks, pairs_for, pairs_for_alike
+from daiving.tasks import TASKS
 
 Results = Mapping[tuple[str, int], Result]  # (arm's name, seed) -> a run that is over
 
@@ -141,6 +142,8 @@ def compare_two(plan: Plan, first: Arm, other: Arm, results: Results) -> Compari
     diverged = (sum(pair.first is None for pair in pairs), sum(pair.other is None for pair in pairs))
     both = [pair.seed for pair in pairs if pair.difference is not None]
     runs = [(results[first.name, seed], results[other.name, seed]) for seed in both]
+    # The labels of one sequence hang together: as if each were an example of its own, they would promise too much.
+    single = [] if TASKS[plan.task].next_symbol else runs
     return Comparison(
         first=first.name,
         other=other.name,
@@ -157,8 +160,8 @@ def compare_two(plan: Plan, first: Arm, other: Arm, results: Results) -> Compari
             if name != plan.metric
             and (found := interval([b.metrics[name] - a.metrics[name] for a, b in runs], plan, alpha))
         },
-        images=over_images(runs, taken),
-        mcnemar_p=one_pair(runs),
+        images=over_images(single, taken),
+        mcnemar_p=one_pair(single),
     )
 
 
@@ -235,9 +238,12 @@ def reading(plan: Plan, lab: Lab, notes: tuple[str, ...] = ()) -> Reading:
     environment: dict[str, object] = {}
     places: set[str] = set()  # machines and versions that the runs were made on
     warnings = [*notes, *looked_at_before(plan, lab)]
+    packed = 0
     for (arm, seed), result in results.items():
-        found = (read_json(result.folder / "run.json") or {}).get("environment", {})
+        about = read_json(result.folder / "run.json") or {}
+        found = about.get("environment", {})
         environment = environment or found
+        packed += "packed" in about
         places.add(", ".join(f"{key} {found.get(key, '?')}" for key in ("processor", "torch", "daiving")))
         if damaged := read_lines(result.folder / "events.jsonl")[1]:
             warnings.append(
@@ -247,6 +253,11 @@ def reading(plan: Plan, lab: Lab, notes: tuple[str, ...] = ()) -> Reading:
     if len(places) > 1:
         warnings.append(
             f"The runs were made in {len(places)} places, so their times differ for that: {'; '.join(sorted(places))}."
+        )
+    if packed:
+        warnings.append(
+            f"{packed} of {len(results)} runs were packed, several in one process: they have no seconds and no memory "
+            f"of their own, and equal runs alone to rounding."
         )
     costs = read_json(lab.study(plan.id) / "costs.json") or {}
     return Reading(plan, results, compare(plan, results), costs, environment, tuple(warnings))

@@ -125,9 +125,14 @@ class Result:
     metrics: dict[str, float]  # on the test split; empty when diverged
     examples: int  # in the test split
     history: list[dict[str, Any]]  # its `Epoch` events
-    seconds_per_epoch: float  # median over whole epochs, wall
-    peak_memory: float  # of the process, MiB
+    seconds_per_epoch: float  # median over whole epochs, wall; 0 where no epoch was timed: it was packed
+    peak_memory: float  # of the process, MiB; 0 where it is not known, or not the run's alone
     folder: Path
+
+    @property
+    def timed(self) -> bool:
+        """Whether it has seconds of its own."""
+        return self.seconds_per_epoch > 0
 
     def right(self) -> np.ndarray | None:
         """Which test examples it got right, bool; None where the file is missing or torn."""

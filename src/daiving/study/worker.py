@@ -1,23 +1,11 @@
-"""What a worker does in its own process: one run, or the probe of a study's nets.
-
-It tells the driver what happens as JSON messages; whatever the user's net prints goes to the run's log. When its driver
-is gone, so is the worker.
-"""
+"""What is done in a worker's own process: one run, or the probe of a study's nets."""
 
 import contextlib
-import errno
-import json
-import multiprocessing
-import os
 import platform
 import statistics
 import sys
-import threading
-import time
-import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +17,7 @@ from torch import nn
 import daiving
 from daiving.anatomy import cost
 from daiving.errors import FixableError
-from daiving.events import Ended, Epoch, Event, Step, to_dict
+from daiving.events import Ended, Epoch, Event
 from daiving.files import read_json, write_atomic, write_json
 from daiving.nets.build import build
 from daiving.nets.layers import Scores
@@ -40,10 +28,23 @@ from daiving.study.record import result_of
 from daiving.tasks import load
 from daiving.tasks.batches import Batches, scale
 from daiving.tasks.data import Data
-from daiving.train import Score, evaluate, fit
+from daiving.train import State, evaluate, fit
 
-QUIET = 0.1  # seconds between two steps that are told to the driver
 WAIT = 20.0  # seconds for the worker of a driver that was killed to notice it
+
+
+@dataclass
+class Begun:
+    """A run's parts, ready to be trained."""
+
+    folder: Path
+    arm: Arm
+    seed: int
+    net: nn.Module
+    train: Batches
+    val: Batches
+    test: Batches
+    state: State
 
 
 def run(folder: Path) -> Iterator[Event]:
@@ -54,46 +55,64 @@ def run(folder: Path) -> Iterator[Event]:
     with FileLock(folder / "lock", timeout=WAIT):
         if result_of(folder):
             return
-        (folder / "error.json").unlink(missing_ok=True)
-        about = read_json(folder / "run.json")
-        arm, seed = arm_from(about["arm"]), about["seed"]
-        if source_hash(arm.net) != arm.source:
-            raise FixableError(
-                f"The file of {arm.net} was changed while the study was going on.",
-                expected="the same code for all runs of an arm.",
-                fix="start the same command again: the changed net is another arm, with runs of its own.",
-            )
-        data = task_data(about["task"])
-        if data.fingerprint != about["task"]["fingerprint"]:
-            raise FixableError(
-                "The data of the task was changed while the study was going on.",
-                expected="the same data for all runs of a study.",
-                fix="start the same command again: changed data is another study, with runs of its own.",
-            )
-        mean, deviation = scale(data.train)
-        facts = {
-            "classes": data.classes,
-            "shape": data.shape,
-            "dtype": str(data.train.x.dtype),
-            "mean": mean,
-            "deviation": deviation,
-        }
-        write_json(folder / "run.json", about | {"environment": environment(), "data": facts})
-        train, val, test = (Batches(part, arm.recipe, mean, deviation) for part in (data.train, data.val, data.test))
-        state = resume(folder)
-        net = make_net(arm, data.shape, len(data.classes), seed)
+        one = begin(folder, task_data(read_json(folder / "run.json")["task"]))
         ended = None
-        for event in keep(folder, fit(net, train, val, arm.recipe, seed, state), state):
+        events = fit(one.net, one.train, one.val, one.arm.recipe, one.seed, one.state)
+        for event in keep(folder, events, one.state):
             ended = event
             yield event
         assert isinstance(ended, Ended)
-        finish(folder, net, ended, evaluate(net, test) if ended.reason == "finished" else None, state.history)
+        finish(one, ended)
 
 
-def finish(folder: Path, net: nn.Module, ended: Ended, score: Score | None, history: list[Epoch]) -> None:
-    """Weights and answers first, the result last: a run with a result has the rest as well."""
+def begin(folder: Path, data: Data, **more: Any) -> Begun:
+    """Make what the run of that folder needs, with the data of its task, and store on what it runs, and `more`.
+
+    Raises `FixableError` where its net or its data are no longer those that it was started with.
+    """
+    (folder / "error.json").unlink(missing_ok=True)
+    about = read_json(folder / "run.json")
+    arm, seed = arm_from(about["arm"]), about["seed"]
+    if source_hash(arm.net) != arm.source:
+        raise FixableError(
+            f"The file of {arm.net} was changed while the study was going on.",
+            expected="the same code for all runs of an arm.",
+            fix="start the same command again: the changed net is another arm, with runs of its own.",
+        )
+    if data.fingerprint != about["task"]["fingerprint"]:
+        raise FixableError(
+            "The data of the task was changed while the study was going on.",
+            expected="the same data for all runs of a study.",
+            fix="start the same command again: changed data is another study, with runs of its own.",
+        )
+    mean, deviation = scale(data.train)
+    facts = {
+        "classes": data.classes,
+        "shape": data.shape,
+        "dtype": str(data.train.x.dtype),
+        "mean": mean,
+        "deviation": deviation,
+        "symbols": data.symbols,
+        "each_step": data.each_step,
+    }
+    state = resume(folder)
+    if not state.history:
+        about.pop("packed", None)  # nothing is left of what it did beside others
+    write_json(folder / "run.json", about | {"environment": environment(), "data": facts} | more)
+    train, val, test = (Batches(part, arm.recipe, mean, deviation) for part in (data.train, data.val, data.test))
+    return Begun(folder, arm, seed, make_net(arm, data.facts, seed), train, val, test, state)
+
+
+def finish(one: Begun, ended: Ended) -> None:
+    """Read the test split, once. Weights and answers first, the result last: a run with a result has the rest as well.
+
+    A run that was packed, be it for some epochs only, has shared its process: no seconds and no memory are its own.
+    """
+    folder, history = one.folder, one.state.history
+    score = evaluate(one.net, one.test) if ended.reason == "finished" else None
+    packed = "packed" in read_json(folder / "run.json")
     if score:
-        write_tensors(folder / "model.safetensors", net.state_dict(), {"made by": f"daiving {daiving.__version__}"})
+        write_tensors(folder / "model.safetensors", one.net.state_dict(), {"made by": f"daiving {daiving.__version__}"})
         bits = np.packbits(score.right.numpy()).tobytes()
         write_atomic(folder / "right.bits", lambda file: file.write(bits))
     write_json(
@@ -105,8 +124,8 @@ def finish(folder: Path, net: nn.Module, ended: Ended, score: Score | None, hist
             "metrics": {"accuracy": score.accuracy, "loss": score.loss} if score else {},
             "examples": len(score.right) if score else 0,
             "history": [asdict(epoch) for epoch in history],
-            "seconds_per_epoch": seconds_per_epoch(history),
-            "peak_memory": peak_memory(),
+            "seconds_per_epoch": 0.0 if packed else seconds_per_epoch(history),
+            "peak_memory": 0.0 if packed else peak_memory(),
         },
     )
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
@@ -123,8 +142,8 @@ def task_data(task: dict[str, Any]) -> Data:
     return load(task["name"], task["options"], data_dir=data_dir, cache_dir=cache_dir)
 
 
-def make_net(arm: Arm, shape: Sequence[int], classes: int, seed: int) -> nn.Module:
-    facts = {"in_channels": shape[0], "num_classes": classes, "image_size": shape[1]}
+def make_net(arm: Arm, facts: Mapping[str, Any], seed: int) -> nn.Module:
+    """An arm's net for a task, of which `facts` are what `Data.facts` says."""
     return build(arm.net, seed=seed, **arm.options, **facts)
 
 
@@ -135,15 +154,16 @@ def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
     """
     data, tried = task_data(task), arm_from(arm)
     scale(data.train)  # which raises where there is nothing to learn from
-    net = make_net(tried, data.shape, len(data.classes), seed=0)
+    net = make_net(tried, data.facts, seed=0)
     if not any(p.requires_grad for p in net.parameters()):
-        raise misfit(tried, "has no parameter that can be trained", "at least one")
-    found = cost(net, data.shape)
-    wanted = (2, len(data.classes))
+        raise misfit(tried, "has no parameter that can be trained", "at least one", data.facts)
+    inputs = torch.int64 if data.symbols else torch.float32
+    found = cost(net, data.shape, inputs)
+    wanted = (2, *data.shape, len(data.classes)) if data.each_step else (2, len(data.classes))
     for mode in (False, True):  # some nets answer otherwise while they train
         net.train(mode)
         with torch.no_grad():
-            answer = net(torch.zeros(2, *data.shape))
+            answer = net(torch.zeros(2, *data.shape, dtype=inputs))
         if mode and isinstance(answer, Scores):  # with auxiliary heads, which `fit` understands
             answer = answer.logits
         if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
@@ -151,15 +171,19 @@ def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
             got = f"shape {tuple(answer.shape)}" if is_tensor else f"a {type(answer).__name__}"
             when = " while it trains" if mode else ""
             expected = f"one tensor of shape {wanted}: a score for each of the classes"
-            raise misfit(tried, f"answers two images with {got}{when}", expected)
+            expected += " at each step" if data.each_step else ""
+            what = "sequences" if data.symbols else "images"
+            raise misfit(tried, f"answers two {what} with {got}{when}", expected, data.facts)
     return asdict(found)
 
 
-def misfit(arm: Arm, what: str, expected: str) -> FixableError:
+def misfit(arm: Arm, what: str, expected: str, facts: Mapping[str, int]) -> FixableError:
+    names = ("num_symbols", "num_classes", "each_step") if "num_symbols" in facts else ("num_classes", "in_channels")
     return FixableError(
         f"The net of the arm '{arm.name}', {arm.label}, {what}.",
         expected=f"{expected}.",
-        fix="give the net the arguments num_classes and in_channels and use them: daiving fills them in from the task.",
+        fix=f"give the net the arguments {', '.join(names[:-1])} and {names[-1]} and use them: "
+        "daiving fills them in from the task.",
     )
 
 
@@ -190,50 +214,3 @@ def peak_memory() -> float:
         return 0.0
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # macOS counts bytes, Linux KiB
-
-
-def work(job: Sequence[str], log: str, messages: Connection) -> int:
-    """Do a job and tell the driver; returns the exit code.
-
-    A job is ("run", folder), ("every step", folder) for a run that tells of each of its steps, or ("probe", request).
-    """
-    with open(log, "ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    if hasattr(os, "setsid"):
-        os.setsid()  # so that Ctrl-C reaches the driver alone, which then stops its workers
-    threading.Thread(target=die_with_driver, daemon=True).start()
-    torch.set_num_threads(1)
-
-    def tell(message: dict[str, Any]) -> None:
-        messages.send_bytes(json.dumps(message).encode())
-
-    kind, path = job
-    try:
-        if kind == "probe":
-            tell({"cost": probe(**json.loads(Path(path).read_text()))})
-            return 0
-        quiet, last = 0.0 if kind == "every step" else QUIET, 0.0
-        for event in run(Path(path)):
-            if not isinstance(event, Step) or time.monotonic() - last > quiet:
-                tell(to_dict(event))
-                last = time.monotonic()
-        return 0
-    except FixableError as error:
-        tell({"error": {"wrong": error.wrong, "expected": error.expected, "fix": error.fix}})
-    except BaseException as error:
-        traceback.print_exc()
-        message = "".join(traceback.format_exception_only(error)).strip()
-        disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
-        tell({"failed": {"kind": "disk" if disk else "raised", "message": message}})
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 1
-
-
-def die_with_driver() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(3)

@@ -17,6 +17,7 @@ class Entry:
     about: str
     examples: str  # train / val / test, for people
     options: Mapping[str, Option]
+    next_symbol: bool = False  # a label is the symbol that comes next: no net may read ahead
 
 
 TASKS: Mapping[str, Entry] = {
@@ -51,6 +52,32 @@ TASKS: Mapping[str, Entry] = {
         {
             "file": Option("", "the .npz file"),
             "split_seed": Option(0, "which examples are held out, where there are x and y alone"),
+        },
+    ),
+    "hello": Entry(
+        "daiving.tasks.hello:load",
+        "the lecture's hihell: say at each of six letters which comes next, ihello",
+        "1 / 1 / 1, the same sequence of 6 letters",
+        {},
+        next_symbol=True,
+    ),
+    "text": Entry(
+        "daiving.tasks.text:load",
+        "a text, character by character: which comes next?",
+        "80 / 10 / 10 % of the text, one behind the other",
+        {
+            "file": Option("", "a text file, UTF-8; else tinyshakespeare.txt of --data, else Python's own topics"),
+            "steps": Option(64, "characters in one sequence", low=1),
+        },
+        next_symbol=True,
+    ),
+    "names": Entry(
+        "daiving.tasks.names:load",
+        "surnames, letter by letter: of which nation?",
+        "80 / 10 / 10 % of the names of each nation",
+        {
+            "folder": Option("", "files NATION.txt, one name a line; else names_by_nationality.tar.gz of --data"),
+            "split_seed": Option(0, "which names are held out"),
         },
     ),
 }

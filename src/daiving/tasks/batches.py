@@ -13,13 +13,20 @@ from daiving.tasks.data import Examples
 
 
 class Batches:
-    """One split, ready for a net: batches are n x c x h w, float32, and labels n, int64.
+    """One split, ready for a net: batches are n x c x h x w, float32, and labels n, int64.
 
     Bytes are brought to the scale 0 to 1. `mean` and `deviation` are of the training split on that scale, one number
-    each for all pixels.
+    each for all pixels. Sequences are n x t and their labels n or n x t, int64, as the task has them: -1 behind a
+    sequence's end and for a step that is not scored. Raises `FixableError` for a recipe that shifts sequences.
     """
 
     def __init__(self, examples: Examples, recipe: Recipe, mean: float, deviation: float) -> None:
+        if recipe.shift and examples.x.dtype == np.int64:
+            raise FixableError(
+                f"The recipe shifts each image by up to {recipe.shift} pixels, and these are sequences.",
+                expected="shift 0 for a task of sequences.",
+                fix="leave shift out.",
+            )
         self.x, self.y = torch.from_numpy(examples.x), torch.from_numpy(examples.y)
         self.recipe, self.mean, self.deviation = recipe, mean, deviation
 
@@ -41,6 +48,8 @@ class Batches:
             yield self.prepared(shifted(x, self.recipe.shift, shifts) if self.recipe.shift else x), self.y[chosen]
 
     def prepared(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.int64:
+            return x
         x = x.float().mul_(1 / 255) if x.dtype == torch.uint8 else x.clone()
         if self.recipe.inputs == "standardised":
             x = x.sub_(self.mean).mul_(1 / self.deviation)
@@ -55,6 +64,14 @@ def generator(seed: int, epoch: int, what: str) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, epoch, what))
 
 
+def tight(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Sequences without the columns that are padding in all of them; images as they are."""
+    if x.dtype != torch.int64 or bool((x[:, -1] >= 0).any()):
+        return x, y
+    longest = int((x >= 0).sum(dim=1).max())
+    return x[:, :longest], y[:, :longest] if y.dim() == 2 else y
+
+
 def shifted(x: Tensor, most: int, random: torch.Generator) -> Tensor:
     """Each image moved by -most..most pixels both ways; what comes into view is black."""
     n, _, h, w = x.shape
@@ -67,10 +84,12 @@ def shifted(x: Tensor, most: int, random: torch.Generator) -> Tensor:
 
 
 def scale(examples: Examples) -> tuple[float, float]:
-    """Mean and standard deviation over all pixels of a split, on the scale 0 to 1.
+    """Mean and standard deviation over all pixels of a split, on the scale 0 to 1; 0 and 1 for sequences.
 
     Raises `FixableError` when every pixel is alike: there is nothing to learn from.
     """
+    if examples.x.dtype == np.int64:
+        return 0.0, 1.0
     if examples.x.dtype != np.uint8:
         mean, deviation = float(examples.x.mean(dtype=np.float64)), float(examples.x.std(dtype=np.float64))
         return checked(mean, deviation)
