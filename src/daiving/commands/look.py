@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from daiving.account import account
 from daiving.commands.flags import arg, parse
@@ -19,12 +19,21 @@ from daiving.nets.entry import PHOTO
 from daiving.nets.user import is_user_net, user_file
 from daiving.nodes import Node
 from daiving.options import literal, split
+from daiving.study.record import DEFAULT_LAB
 
-FORMS = ("table", "diagram", "json", "svg", "html")
-FILES = ("json", "svg", "html")  # forms that have an ending of their own
 TEXTS = ("txt", "md")
+ENDINGS = {  # of the files that a form can be written to
+    "table": TEXTS,
+    "diagram": TEXTS,
+    "json": ("json",),
+    "svg": ("svg",),
+    "html": ("html",),
+    "states": (*TEXTS, "svg"),
+    "memory": (*TEXTS, "svg"),
+}
+EXAMPLES = {"images": "1x28x28", "sequences": "6x5"}
+OF_SEQUENCES = ("states", "memory")
 PAGES = ("svg", "html")  # those that go into a file, not onto the terminal
-WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -34,15 +43,27 @@ class Look:
     daiving look googlenet
     daiving look googlenet --open 3a --form diagram
     daiving look resnet50 --vs resnet50:stride_on=3x3 --form html
+    daiving look lstm:hidden=2,biases=2 --input 6x4    equations, weights
+    daiving look gru --form states --text hihell --out states.svg
+    daiving look lstm --form memory    how its gradient fades through time
     """
 
     net: Annotated[Positional[str], arg("a net of `daiving nets` with its options, or path/to/file.py:Class")]
-    vs: Annotated[str | None, arg("a second net, to see what differs")] = None
-    input: Annotated[str | None, arg("channels x height x width of an image; what the paper feeds it")] = None
+    vs: Annotated[UseAppendAction[tuple[str, ...]], arg("a second net, to see what differs; memory: a third too")] = ()
+    input: Annotated[
+        str | None, arg("channels x height x width of an image, steps x symbols of a sequence; else the paper's")
+    ] = None
     open: Annotated[str | None, arg("a block to see from the inside: 3a")] = None
     depth: Annotated[int, arg("levels of parts below each stage in the table")] = 0
-    form: Annotated[str | None, arg("table, diagram (text), json, svg or html; else by the end of --out")] = None
+    form: Annotated[
+        str | None,
+        arg("table, diagram (text), json, svg, html; of sequences: states, memory; else by the end of --out"),
+    ] = None
     out: Annotated[Path | None, arg("the file to write; svg and html are named after the net")] = None
+    text: Annotated[str | None, arg("a net of sequences: what it reads, a letter a step")] = None
+    run: Annotated[str | None, arg("a net of sequences: a finished run, for its trained weights")] = None
+    lab: Annotated[Path, arg("the lab's folder, for --run")] = DEFAULT_LAB
+    seed: Annotated[int, arg("states, memory: what untrained weights begin from")] = 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,12 +73,49 @@ def main(arguments: Sequence[str]) -> int:
         raise FixableError(
             f"--depth is {flags.depth}.", expected="0 for the stages, or how many levels deeper.", fix="leave it out."
         )
-    nets = [seen(text, flags.input) for text in (flags.net, flags.vs) if text]
+    if of_sequences(flags, form):
+        from daiving.commands.look_recurrent import main as of_recurrent
+
+        return of_recurrent(flags, form)
+    if len(flags.vs) > 1:
+        raise one_beside(flags)
+    nets = [seen(text, flags.input) for text in (flags.net, *flags.vs)]
     shown = [opened(net, flags.open) for net in nets] if flags.open else nets
-    said = text(form, shown, flags)
-    out = flags.out
+    return written(text(form, shown, flags), form, [net["name"] for net in shown], flags.out)
+
+
+def of_sequences(flags: Look, form: str) -> bool:
+    """Whether the net is one of sequences; of a user's own the call tells. Raises `FixableError` for an image net in a
+    call that is about sequences."""
+    name = split(flags.net)[0]
+    asked = [f"--form {form}"] * (form in OF_SEQUENCES)
+    asked += [f"--{key}" for key in ("text", "run") if getattr(flags, key) is not None]
+    if is_user_net(name):
+        return bool(asked) or bool(flags.input and re.fullmatch(r"\d+[x×,]\d+", flags.input.strip()))
+    if name not in NETS or NETS[name].takes == "images":
+        if asked and name in NETS:
+            some = ", ".join(net for net, entry in NETS.items() if entry.takes == "sequences")
+            raise FixableError(
+                f"The net '{name}' takes images, and {asked[0]} is about sequences.",
+                expected=f"a net that takes sequences: {some}, or your own.",
+                fix=f"leave {asked[0]} out, or choose such a net.",
+            )
+        return False
+    return True
+
+
+def one_beside(flags: Look) -> FixableError:
+    return FixableError(
+        f"--vs names {len(flags.vs)} nets.",
+        expected="one net beside another; --form memory takes more of sequences.",
+        fix=f"leave --vs {flags.vs[-1]} out.",
+    )
+
+
+def written(said: str, form: str, names: Sequence[str], out: Path | None) -> int:
+    """Print it, or write it to its file."""
     if out is None and form in PAGES:
-        out = Path(re.sub(r"[^\w.=-]+", "-", "-vs-".join(net["name"] for net in shown)) + f".{form}")
+        out = Path(re.sub(r"[^\w.=-]+", "-", "-vs-".join(names)) + f".{form}")
     if out is None:
         print(said)
         return 0
@@ -76,14 +134,14 @@ def main(arguments: Sequence[str]) -> int:
 def form_of(flags: Look) -> str:
     """The form asked for, or that of the file's ending."""
     ending = flags.out.suffix.removeprefix(".") if flags.out else ""
-    form = flags.form or (ending if ending in FILES else "diagram" if ending == "txt" else "table")
-    if form not in FORMS:
-        raise unknown("form", form, FORMS)
-    if flags.out and not flags.out.is_dir() and ending not in ((form,) if form in FILES else TEXTS):
+    form = flags.form or (ending if ending in ("json", "svg", "html") else "diagram" if ending == "txt" else "table")
+    if form not in ENDINGS:
+        raise unknown("form", form, ENDINGS)
+    if flags.out and not flags.out.is_dir() and ending not in ENDINGS[form]:
         raise FixableError(
             f"'{flags.out}' does not end like a {form}.",
-            expected="a name that ends in .txt or .md for a table or a diagram, else in .json, .svg or .html.",
-            fix=f"write --out {flags.out.stem}.{form if form in FILES else 'txt'}.",
+            expected=f"a name that ends in {' or '.join(f'.{one}' for one in ENDINGS[form])}.",
+            fix=f"write --out {flags.out.stem}.{ENDINGS[form][0]}.",
         )
     return form
 
@@ -136,7 +194,7 @@ def tree_of(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> Node:
         return look(build(name, **options), shape)
 
 
-def fails(net: str, shape: tuple[int, ...], error: Exception) -> FixableError:
+def fails(net: str, shape: tuple[int, ...], error: Exception, takes: str = "images") -> FixableError:
     """What a user's own net raised, and in which line of the file."""
     file = user_file(net)[0]
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
@@ -144,8 +202,8 @@ def fails(net: str, shape: tuple[int, ...], error: Exception) -> FixableError:
     said = (str(error).strip() or "it says no more").splitlines()[0].rstrip(".")
     return FixableError(
         f"The net '{net}' cannot be built and run once: {type(error).__name__}: {said}.",
-        expected=f"a net that takes a batch of images of {'x'.join(map(str, shape))}.",
-        fix=f"say what it takes, for example --input 1x28x28, or mend {file.name}{at}.",
+        expected=f"a net that takes a batch of {takes} of {'x'.join(map(str, shape))}.",
+        fix=f"say what it takes, for example --input {EXAMPLES[takes]}, or mend {file.name}{at}.",
     )
 
 

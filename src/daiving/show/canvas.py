@@ -79,7 +79,8 @@ def arrow(before: tuple[float, float], tip: tuple[float, float]) -> str:
     if before[1] == tip[1]:
         way = 6 if before[0] > tip[0] else -6
         return f'<path d="M{x} {y}l{way} -4v8z" fill="{LINE}"/>'
-    return f'<path d="M{x} {y}l-4 -6h8z" fill="{LINE}"/>'
+    way = 6 if before[1] > tip[1] else -6
+    return f'<path d="M{x} {y}l-4 {way}h8z" fill="{LINE}"/>'
 
 
 def box(

@@ -18,8 +18,9 @@ WORDS = 24  # columns for name and what, at the least; they are folded
 HEADS = ("name", "what", "out", "parameters", "MACs", "MiB")
 
 
-def look_text(node: Node, depth: int = 0) -> str:
-    """Stages with what they give and cost, at most 80 columns wide; `depth` levels deeper, their parts as well."""
+def look_text(node: Node, depth: int = 0, one: str = "image") -> str:
+    """Stages with what they give and cost, at most 80 columns wide; `depth` levels deeper, their parts as well. `one`
+    is what a single input is called."""
     out = io.StringIO()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for head in HEADS:
@@ -37,9 +38,9 @@ def look_text(node: Node, depth: int = 0) -> str:
     table.add_row(*total, style="bold")
     Console(file=out, width=WIDTH, highlight=False).print(table)
     lines = [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
-    lines += ["", "MACs: multiply-adds for one image, in evaluation."]
-    lines.append("MiB: kept for the backward pass of one image, in training, float32.")
-    if any(one.aux for one in node.walk()):
+    lines += ["", f"MACs: multiply-adds for one {one}, in evaluation."]
+    lines.append(f"MiB: kept for the backward pass of one {one}, in training, float32.")
+    if any(part.aux for part in node.walk()):
         lines.append("aux: runs in training only; its MACs are in no sum.")
     return "\n".join(lines)
 
