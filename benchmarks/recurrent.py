@@ -44,7 +44,7 @@ Job = Callable[[], object]
 def step(net: nn.Module, x: torch.Tensor, run: Callable | None = None) -> None:
     """Forward and backward once; the gradients are handed back and forgotten."""
     outputs = net(x)[0] if run is None else run()
-    torch.autograd.grad(outputs.sum(), WEIGHTS.setdefault(net, list(net.parameters())))
+    torch.autograd.grad(outputs.sum(), WEIGHTS.setdefault(net, [p for p in net.parameters() if p.requires_grad]))
 
 
 WEIGHTS: dict[nn.Module, list[nn.Parameter]] = {}  # listing them takes time, and more of it in a deeper module

@@ -113,7 +113,9 @@ def test_every_kind_of_net_of_the_table_is_here():
         return NETS[name].where, NETS[name].fixed.get("shortcut")
 
     without = {"majority", "logistic", "mnist_inception"}  # below, with their shape
-    assert {kind(name) for name, net in NETS.items() if net.takes == "images" and name not in without} == {kind(name) for name in CASES}
+    assert {kind(name) for name, net in NETS.items() if net.takes == "images" and name not in without} == {
+        kind(name) for name in CASES
+    }
 
 
 @pytest.mark.parametrize("name", list(POINTWISE))

@@ -1,4 +1,4 @@
-"""Every CNN claim of the deck has an answer that was computed, a verdict that follows from it, and a cost said before.
+"""Every claim of the deck's CNN half has an answer that was computed, a verdict that follows, and a cost said before.
 
 The numbers are those of facts/deck.md, sections 3 to 6.
 """
@@ -30,6 +30,7 @@ from daiving.deck.evidence import (
 )
 from daiving.deck.picture import picture
 
+CHAPTERS = tuple(dict.fromkeys(claim.chapter for claim in CLAIMS.values()))
 SMALL = dict(seeds=(0, 1, 2), rates=(0.01,), epochs=3)
 
 
@@ -40,8 +41,8 @@ def cells(evidence: Evidence, row: int) -> str:
 # ---- the table
 
 
-def test_each_claim_from_1_to_20_has_a_line_a_function_and_a_cost():
-    assert list(CLAIMS) == list(range(1, 21))
+def test_each_claim_from_1_to_52_has_a_line_a_function_and_a_cost():
+    assert list(CLAIMS) == list(range(1, 53))
     for claim in CLAIMS.values():
         module, name = claim.where.split(":")
         assert callable(getattr(importlib.import_module(f"daiving.deck.{module}"), name))
@@ -49,7 +50,7 @@ def test_each_claim_from_1_to_20_has_a_line_a_function_and_a_cost():
         assert claim.figure
         assert claim.cost.startswith("about ")
     assert [number for number, claim in CLAIMS.items() if claim.trains] == [7, 19]
-    assert [number for number, claim in CLAIMS.items() if claim.korean] == [10, 11, 12, 13]
+    assert [number for number, claim in CLAIMS.items() if claim.korean] == [10, 11, 12, 13, 33, 38, 40, 41]
 
 
 def test_listing_and_the_help_need_neither_torch_nor_a_drawing_library(tmp_path):
@@ -298,22 +299,25 @@ def test_where_mnist_is_not_to_be_had_the_claim_says_so_in_three_sentences(daivi
 
 def test_a_claim_says_its_cost_first_and_is_then_in_the_list(daiving, tmp_path):
     before = daiving("deck")
-    assert "20 not run yet" in before.out
+    assert "52 not run yet" in before.out
     ran = daiving("deck", "6", "20")
     assert ran.code == 0
     assert ran.out.index("Cost: about 3 s") < ran.out.index("97,298")
     assert (tmp_path / "daiving-lab" / "deck" / "6.json").exists()
     after = daiving("deck")
     assert "97,298 parameters, 6,019,200 MACs" in after.out.replace("\n          ", " ")
-    assert "1 reproduced, 1 not so, 18 not run yet." in after.out
-    for text in (before.out, ran.out, after.out, daiving("deck", "--help").out):
+    assert "1 reproduced, 1 not so, 50 not run yet." in after.out
+    assert max(map(len, daiving("deck", "--help").out.splitlines())) <= 80
+    for text in (before.out, ran.out, after.out):
         assert max(map(len, text.splitlines())) <= 80
+        assert [line for line in text.splitlines() if line != line.rstrip()] == []
+    assert [line for line in after.out.splitlines() if line in CHAPTERS] == list(CHAPTERS)  # each heads its claims
 
 
 def test_cheap_are_all_but_the_two_studies(daiving):
     from daiving.commands.deck import chosen
 
-    assert chosen(["cheap"]) == list(CHEAP) == [n for n in range(1, 21) if n not in (7, 19)]
+    assert chosen(["cheap"]) == list(CHEAP) == [n for n in range(1, 53) if n not in (7, 19)]
     assert chosen(["5", "cheap"])[0] == 5
     assert chosen(["5", "1", "5"]) == [5, 1]
 
@@ -333,6 +337,7 @@ def test_korean_is_the_decks_own_where_it_has_some(daiving):
     listed = daiving("deck", "--lang", "ko").out
     assert "Inception module을 제시한 최초의 모델" in listed
     assert "Nine epochs on MNIST." in listed
+    assert "Shape = (배치 수, 시퀀스 크기, input 크기)" in listed
 
 
 @pytest.mark.parametrize("words", [["99"], ["foo"], ["1", "0"], ["6", "--lang", "fr"], ["6", "--jobs", "0"]])
@@ -351,7 +356,7 @@ def test_a_stop_in_the_second_claim_keeps_the_first(daiving, monkeypatch):
     monkeypatch.setattr(modules, "dense_block", stop)
     answer = daiving("deck", "6", "20")
     assert answer.code == 130
-    assert "1 reproduced, 19 not run yet." in daiving("deck").out
+    assert "1 reproduced, 51 not run yet." in daiving("deck").out
 
 
 def test_stored_evidence_reads_back_and_a_damaged_file_counts_as_not_run(tmp_path):

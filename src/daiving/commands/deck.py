@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +18,8 @@ from tyro.conf import Positional
 
 from daiving.commands.compare import check_jobs
 from daiving.commands.flags import arg, parse
-from daiving.deck.claims import CHEAP, CLAIMS, Claim
+from daiving.deck.claim import Claim
+from daiving.deck.claims import CHEAP, CLAIMS
 from daiving.deck.evidence import (
     CANNOT_TELL,
     NOT_SO,
@@ -105,10 +106,10 @@ def answered(number: int, lab: Path, flags: Deck) -> Stored:
 
         evidence = function(Bench(lab, flags.data, flags.jobs, None if flags.json else watch))
     else:
-        evidence = function()
+        evidence = function(flags.data) if claim.data else function()
     # By name, as the claim itself: it imports torch, which the list does without.
     environment = importlib.import_module("daiving.study.worker").environment
-    picture = None
+    picture = evidence.drawing or None
     if evidence.figure:
         from daiving.deck.picture import picture as drawn
 
@@ -116,6 +117,14 @@ def answered(number: int, lab: Path, flags: Deck) -> Stored:
     answer = stamped(evidence, time.perf_counter() - began, environment())
     store(lab, number, answer, picture)
     return answer
+
+
+def put(console: Console, what: RenderableType) -> None:
+    """Print it without the spaces with which rich fills its lines up."""
+    for parts in console.render_lines(what, pad=False):
+        line = Text.assemble(*((part.text, part.style or "") for part in parts))
+        line.rstrip()
+        console.print(line, no_wrap=True)
 
 
 def says(claim: Claim, lang: str) -> str:
@@ -128,11 +137,15 @@ def listing(lab: Path, flags: Deck) -> None:
         print(json.dumps([as_row(number, answer) for number, answer in known.items()], indent=1, ensure_ascii=False))
         return
     console = Console(highlight=False, width=WIDTH)
+    chapter = ""
     for number, answer in known.items():
-        console.print(block(number, CLAIMS[number], answer, flags.lang))
+        if CLAIMS[number].chapter != chapter:
+            chapter = CLAIMS[number].chapter
+            put(console, Text(f"{chapter}\n", style="bold underline"))
+        put(console, block(number, CLAIMS[number], answer, flags.lang))
     counts = Counter(answer.evidence.verdict if answer else "not run yet" for answer in known.values())
-    console.print(", ".join(f"{counts[word]} {word}" for word in (*VERDICTS, "not run yet") if counts[word]) + ".")
-    console.print("`daiving deck NUMBER` runs one, `daiving deck cheap` all that take minutes at most.", markup=False)
+    put(console, Text(", ".join(f"{counts[w]} {w}" for w in (*VERDICTS, "not run yet") if counts[w]) + "."))
+    put(console, Text("`daiving deck NUMBER` runs one, `daiving deck cheap` all that take minutes at most."))
 
 
 def block(number: int, claim: Claim, answer: Stored | None, lang: str) -> Table:
@@ -162,9 +175,9 @@ def said(answer: Stored) -> Text:
 def before(console: Console, number: int, lang: str) -> None:
     """The claim and what it costs, before anything is computed."""
     claim = CLAIMS[number]
-    console.print(Text(f"Claim {number} ({claim.chapter}): {says(claim, lang)}", style="bold"))
-    console.print(f"The deck: {claim.figure}.", markup=False)
-    console.print(f"Cost: {claim.cost}.", markup=False)
+    put(console, Text(f"Claim {number} ({claim.chapter}): {says(claim, lang)}", style="bold"))
+    put(console, Text(f"The deck: {claim.figure}."))
+    put(console, Text(f"Cost: {claim.cost}."))
 
 
 def after(console: Console, answer: Stored, path: Path) -> None:
@@ -176,15 +189,15 @@ def after(console: Console, answer: Stored, path: Path) -> None:
         for row in evidence.rows:
             table.add_row(*(Text(cell) for cell in row))
         console.print()
-        console.print(table)
+        put(console, table)
     for note in evidence.notes:
-        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 2)))
+        put(console, Padding(Text(note, style="dim"), (0, 0, 0, 2)))
     console.print()
-    console.print(f"Ours: {evidence.ours}.", markup=False)
-    console.print(said(answer))
+    put(console, Text(f"Ours: {evidence.ours}."))
+    put(console, said(answer))
     # A path is not broken into lines: somebody will want to copy it.
     console.print(f"Stored in {os.path.relpath(path)}, {answer.seconds:.0f} s", markup=False, soft_wrap=True)
-    if evidence.figure:
+    if evidence.figure or evidence.drawing:
         console.print(f"Picture: {os.path.relpath(path.with_suffix('.svg'))}", markup=False, soft_wrap=True)
     console.print()
 

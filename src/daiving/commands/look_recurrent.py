@@ -181,7 +181,21 @@ def as_text(form: str, nets: list[dict[str, Any]], flags: Look, named_nets: Sequ
     net, part = nets[0], nets[0]["rolled"]
     head = f"{net['name']}, one sequence of {net['input'][0]} steps of {net['input'][1]} symbols"
     tables = [equations_text(part), weights_text(part)] if part else []
-    return "\n\n".join([head, *tables, look_text(net["node"], flags.depth, "sequence")])
+    return "\n\n".join(
+        [head, *tables, look_text(net["node"], flags.depth, "sequence"), *([how_it_runs()] if part else [])]
+    )
+
+
+def how_it_runs() -> str:
+    """Whether the loops over the steps were compiled when daiving was installed."""
+    from daiving.nets.loops_compiled import library
+
+    if library():
+        return "The loop over the steps is compiled (float32)."
+    return (
+        "The loop over the steps runs in torch's operations: there was no C++ compiler\n"
+        "when daiving was installed. Results are the same, small nets take longer."
+    )
 
 
 def as_json(nets: list[dict[str, Any]]) -> str:

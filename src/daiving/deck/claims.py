@@ -1,25 +1,16 @@
-"""The table of the deck's claims, in its order, each with the function that answers it. Listing them needs no torch."""
+"""The table of the deck's claims, in its order, each with the function that answers it. Listing them needs no torch.
+
+The half about convolutional nets stands here, the other one in `claims_recurrent.py`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from daiving.deck.claim import MOMENT, NONE, Claim
+from daiving.deck.claims_recurrent import RECURRENT
 
-@dataclass(frozen=True)
-class Claim:
-    chapter: str
-    says: str  # what the deck states, in English
-    korean: str  # its own words, where they are Korean
-    figure: str  # the number that it prints, or that there is none
-    cost: str  # of answering it, measured on two shared server cores
-    where: str  # "module:function" of this package, imported only when it is run
-    trains: bool = False  # whole networks, as a study: the function is given a `Bench`
-
-
-NONE = "no figure"
 INCEPTION, DEPTH, RESIDUAL, DENSE = "Inception", "Depth", "Residual", "Dense"
-MOMENT = "about 3 s"
 
-CLAIMS: Mapping[int, Claim] = {
+CONVOLUTIONAL: Mapping[int, Claim] = {
     1: Claim(
         INCEPTION, "Naive module: 1x1, 3x3 and 5x5 convolutions and a 3x3 max pool side by side, joined.", "",
         NONE, MOMENT, "modules:naive_module",
@@ -107,4 +98,5 @@ CLAIMS: Mapping[int, Claim] = {
     ),
 }  # fmt: skip
 
+CLAIMS: Mapping[int, Claim] = {**CONVOLUTIONAL, **RECURRENT}
 CHEAP = tuple(number for number, claim in CLAIMS.items() if not claim.trains)

@@ -23,12 +23,14 @@ VERDICTS = (REPRODUCED, WITHIN_NOISE, NOT_SO, CANNOT_TELL)
 
 @dataclass(frozen=True)
 class Figure:
-    """Lines over one axis, for a picture."""
+    """Lines over one axis, for a picture. On a log axis what is not above 0 is left out."""
 
     x: str  # title of the axis, with the unit
     y: str
     lines: dict[str, list[list[float]]]  # name: rows of x, mean, lowest, highest
     log: bool = False  # the y axis
+    log_x: bool = False
+    floors: dict[str, float] = field(default_factory=dict)  # a line across: a name of its own, or a line's, whose it is
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Evidence:
     rows: tuple[tuple[str, ...], ...] = ()  # of the table, as printed
     notes: tuple[str, ...] = ()  # how it was done, and where that leaves the deck
     figure: Figure | None = None
+    drawing: str = ""  # a picture that is no curve, as SVG: stored beside the evidence, not in it
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Stored:
     environment: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        row = asdict(self)
+        del row["evidence"]["drawing"]
+        return row
 
 
 @dataclass(frozen=True)

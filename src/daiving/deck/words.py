@@ -15,7 +15,7 @@ import numpy as np
 from daiving.deck.evidence import CANNOT_TELL, NOT_SO, REPRODUCED, Evidence
 from daiving.nets import skipgram
 from daiving.seeds import stream_seed
-from daiving.show.arrows import KINDS, Pairs, Plane, plane
+from daiving.show.arrows import KINDS, Pairs, Plane, arrows_svg, plane
 from daiving.skipgram_settings import Settings
 from daiving.tasks.sources import data_folders
 from daiving.vector_files import load
@@ -63,6 +63,7 @@ class Asked:
     parallel: float  # mean cosine between the offsets of two pairs
     chance: float  # the same, second words dealt out anew, mean
     p: float  # share of the dealings that are as parallel
+    plane: Plane | None = None  # the slide's picture, where these vectors have its words
 
     def row(self) -> tuple[str, ...]:
         return (
@@ -112,6 +113,7 @@ def answered(kind: str, data: Path | None) -> Evidence:
             f"{real.unit.right:,} of {real.unit.asked:,}, {real.unit.share:.1%}.",
             *notes,
         ),
+        drawing=arrows_svg([real.plane]) if real.plane else "",
     )
 
 
@@ -127,7 +129,7 @@ def measured(kind: str, data: Path | None) -> tuple[Asked | None, str]:
     found = asked(f"{file.name}, {len(vectors.words):,} words", vectors, groups)
     if found is None:
         return None, f"{file.name} has vectors for none of the questions of {source}."
-    return found, ""
+    return replace(found, plane=drawn(kind, vectors)), ""
 
 
 def questions_of(kind: str, folders: Sequence[Path]) -> tuple[Mapping[str, Sequence[Question]], str]:

@@ -19,6 +19,7 @@ from daiving.anatomy import cost
 from daiving.errors import FixableError
 from daiving.events import Ended, Epoch, Event
 from daiving.files import read_json, write_atomic, write_json
+from daiving.nets import loops_compiled
 from daiving.nets.build import build
 from daiving.nets.layers import Scores
 from daiving.nets.user import source_hash
@@ -195,6 +196,7 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "threads": torch.get_num_threads(),
+        "recurrent loops": "compiled" if loops_compiled.library() else "torch",
     }
 
 
