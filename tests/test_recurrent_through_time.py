@@ -179,11 +179,11 @@ def test_without_autograd_nothing_is_left_but_the_answer(cell):
 
 
 @one_each
-def test_gates_on_request_are_the_plain_cells_and_cost_nothing_unasked(cell):
+def test_gates_on_request_are_the_plain_cells_and_cost_nothing_unasked(cell, monkeypatch):
     net, x, state = case(cell, both=True)
-    calls = []
-    for one in net.cells:
-        one.register_forward_hook(lambda *_: calls.append(1))
+    calls, kind = [], type(net.cells[0])
+    plain = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda *given: calls.append(1) or plain(*given))
     quick = net(x, state, LENGTHS)
     assert quick.steps == ()
     assert not calls  # not one step by itself

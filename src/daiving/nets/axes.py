@@ -5,10 +5,12 @@ the net trains on nonsense. What shapes can tell is checked in every call of `Re
 `check_axes` finds by trying: with sizes that all differ, no sequence may hear another, and no step a later one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from daiving.errors import FixableError
 
@@ -17,8 +19,17 @@ def layout(batch_first: bool) -> str:
     return "n x t x in (batch_first=True)" if batch_first else "t x n x in (batch_first=False)"
 
 
-def check_input(x: Tensor, n_in: int, batch_first: bool) -> None:
-    """Raises `FixableError` unless x has three axes, the last of them the features, and a step at least."""
+def check_input(x: Tensor, n_in: int, batch_first: bool, like: Tensor | None = None) -> None:
+    """Raises `FixableError` unless x has three axes, the last of them the features, a step at least, and the numbers of
+    the weights."""
+    if not isinstance(x, Tensor) or (
+        like is not None and x.dtype != like.dtype and not torch.is_autocast_enabled("cpu")
+    ):
+        raise FixableError(
+            f"A recurrent net was given {kind(x) if isinstance(x, Tensor) else 'a ' + type(x).__name__} for x.",
+            expected=f"a tensor of {kind(like) if like is not None else 'numbers'}, as the weights are.",
+            fix="write x.to(weight), or torch.from_numpy(x) first; symbols go through one-hot or an embedding before.",
+        )
     if x.dim() != 3 or x.shape[-1] != n_in:
         where = [i for i, size in enumerate(x.shape) if size == n_in]
         hint = f"; axis {where[0]} has that size: transpose it to the end" if x.dim() == 3 and where else ""
@@ -80,18 +91,27 @@ def kind(x: Tensor) -> str:
     return f"{str(x.dtype).removeprefix('torch.')} on {x.device}"
 
 
-def check_lengths(lengths: Tensor, t: int, n: int, batch_first: bool) -> None:
-    """Raises `FixableError` unless there is a length for each of the n sequences. Their values, from 1 to t, are looked
-    at where they can be: under a transform of torch.func they have none."""
-    if tuple(lengths.shape) != (n,):
-        other = " That is x's number of steps: its first two axes may be the wrong way round." * (len(lengths) == t)
+def check_lengths(lengths: Tensor | Sequence[int], t: int, n: int, batch_first: bool) -> Tensor:
+    """The lengths as int64. Raises `FixableError` unless there is a whole number for each of the n sequences. Their
+    values, from 1 to t, are looked at where they can be: under a transform of torch.func they have none."""
+    lengths = torch.as_tensor(lengths)
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise FixableError(
-            f"There are {len(lengths)} lengths for {n} sequences.{other}",
+            f"The lengths are {kind(lengths)}.",
+            expected="whole numbers, the steps of each sequence.",
+            fix="write lengths.long(), after a look at where they come from.",
+        )
+    lengths = lengths.long()
+    if tuple(lengths.shape) != (n,):
+        number = lengths.numel()
+        other = " That is x's number of steps: its first two axes may be the wrong way round." * (number == t)
+        raise FixableError(
+            f"There are {number} lengths for {n} sequences.{other}",
             expected=f"one whole number a sequence, with x {layout(batch_first)}.",
             fix="count the sequences, or transpose x.",
         )
     if transformed() or torch.compiler.is_compiling() or lengths.device.type == "meta":
-        return
+        return lengths
     low, high = (int(end) for end in torch.aminmax(lengths))
     if low < 1 or high > t:
         raise FixableError(
@@ -99,19 +119,31 @@ def check_lengths(lengths: Tensor, t: int, n: int, batch_first: bool) -> None:
             expected=f"lengths from 1 to {t}.",
             fix="leave out sequences that are empty, and pad x to the longest.",
         )
+    return lengths
 
 
-def check_axes(run: Callable[[Tensor], Tensor], n_in: int, *, causal: bool = True) -> None:
-    """Try `run`, which takes x, n x t x n_in, and answers with n x t x …, or with n x … for whole sequences.
+def check_axes(
+    run: Callable[[Tensor], Tensor], n_in: int, *, symbols: bool = False, causal: bool = True, dtype: Any = None
+) -> None:
+    """Try `run`, which takes x, n x t x n_in, and answers with n x t x …, or with n x … for whole sequences. With
+    `symbols`, x is n x t, whole numbers below n_in.
 
     Raises `FixableError` where a sequence's answer depends on another sequence, or (with `causal`, for answers a step)
     a step's answer on a later step: the axes are mixed up, a `view` stands where a transpose was meant, or a softmax
-    runs over time. Leave `causal` off for nets that read in both directions. Random numbers are left as they were.
+    runs over time. Leave `causal` off for nets that read in both directions. A module is tried in evaluation mode;
+    random numbers are left as they were.
     """
     n, t = 3, 5
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+
+    def drawn(*size: int) -> Tensor:
+        return torch.randint(n_in, size) if symbols else torch.rand(*size, n_in, dtype=dtype)
+
+    def differ(x: Tensor) -> Tensor:
+        return run(x) != before
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(run):
         torch.manual_seed(0)
-        x = torch.rand(n, t, n_in)
+        x = drawn(n, t)
         before = run(x)
         if before.dim() < 2 or before.shape[0] != n:
             raise FixableError(
@@ -119,10 +151,16 @@ def check_axes(run: Callable[[Tensor], Tensor], n_in: int, *, causal: bool = Tru
                 expected=f"{n} x {t} x …, an answer a step, or {n} x …, an answer a sequence.",
                 fix="keep the sequences on the first axis; view(-1, classes) belongs into the loss.",
             )
+        if differ(x).any():
+            raise FixableError(
+                "Asked twice, the net gives two answers, or one that is not a number.",
+                expected="the same numbers for the same sequences, so that a change can be told.",
+                fix="put it into evaluation mode with eval(), and look for NaN.",
+            )
         for i in range(n):
             changed = x.clone()
-            changed[i] = torch.rand(t, n_in)
-            moved = (run(changed) != before).flatten(1).any(dim=1)
+            changed[i] = (x[i] + 1) % n_in if symbols else drawn(t)
+            moved = differ(changed).flatten(1).any(dim=1)
             moved[i] = False
             if moved.any():
                 raise mixed(f"sequence {int(moved.nonzero()[0])} depends on sequence {i}")
@@ -130,10 +168,23 @@ def check_axes(run: Callable[[Tensor], Tensor], n_in: int, *, causal: bool = Tru
             return
         for step in range(1, t):
             changed = x.clone()
-            changed[:, step] = torch.rand(n, n_in)
-            moved = (run(changed) != before).transpose(0, 1).flatten(1).any(dim=1)[:step]
+            changed[:, step] = (x[:, step] + 1) % n_in if symbols else drawn(n)
+            moved = differ(changed).transpose(0, 1).flatten(1).any(dim=1)[:step]
             if moved.any():
                 raise mixed(f"step {int(moved.nonzero()[0])} depends on step {step}, which comes later")
+
+
+@contextmanager
+def evaluating(run: object) -> Iterator[None]:
+    """A module in evaluation mode; anything else as it is."""
+    if not isinstance(run, nn.Module) or not run.training:
+        yield
+        return
+    run.eval()
+    try:
+        yield
+    finally:
+        run.train()
 
 
 def mixed(what: str) -> FixableError:

@@ -1,13 +1,15 @@
 """One step of a recurrent net, written from its equations: RNN, GRU and LSTM. Every step hands out its gates.
 
-    RNN    Elman, "Finding structure in time", Cognitive Science 14, 1990 GRU    Cho et al., "Learning phrase
-    representations using RNN encoder-decoder", 2014. https://arxiv.org/abs/1406.1078 LSTM   Hochreiter & Schmidhuber,
-    1997, with the forget gate of Gers, Schmidhuber & Cummins, 2000; peepholes: Gers,
-           Schraudolph & Schmidhuber, 2002; layer norm: Ba, Kiros & Hinton, 2016. https://arxiv.org/abs/1607.06450
+    RNN    Elman, "Finding structure in time", Cognitive Science 14, 1990
+    GRU    Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014. https://arxiv.org/abs/1406.1078
+    LSTM   Hochreiter & Schmidhuber, 1997, with the forget gate of Gers, Schmidhuber & Cummins, 2000
+           peepholes: Gers, Schraudolph & Schmidhuber, 2002
+           layer norm: Ba, Kiros & Hinton, 2016. https://arxiv.org/abs/1607.06450
 
 A cell is called as `cell(x, *state)`. It answers with a named tuple: first the next state, in the order in which it
 takes it, then whatever else there is to see; the first field is what the next layer reads. `cell.start(n)` is the state
-before the first step. Whatever keeps to this, a user's own module too, runs through time in `recurrent.py`.
+before the first step; a cell without it starts from zeros, one n x hid for each argument behind x that has no default
+(or None). Whatever keeps to this, a user's own module too, runs through time in `recurrent.py`.
 
 Where this leaves the papers: weights and biases are drawn from U(-1/√hid, 1/√hid), as torch draws them. Elman's output
 layer (the lecture's V, c and softmax) is no part of the cell: `sequence.py` has it. The LSTM forgets nothing at first:

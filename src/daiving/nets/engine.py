@@ -29,12 +29,34 @@ from daiving.nets.cells import GRU, LSTM, RNN
 from daiving.nets.loops_parts import at_end, over_time
 
 
-def runs(cell: nn.Module, x: Tensor) -> bool:
+def runs(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...]) -> bool:
     """Whether a cell has its fast twin here: the three families, without peepholes and without layer norm. Not where
-    somebody follows the operations: under torch.func, in a tracer, on `meta`, with a tensor that is not plain."""
-    known = type(cell) in (RNN, GRU) or (type(cell) is LSTM and cell.p is None and cell.norms is None)
-    plain = type(x) in (Tensor, nn.Parameter) and x.device.type != "meta"
-    return known and plain and not transformed()
+    somebody follows the operations: under torch.func, in a tracer, on `meta`, with a tensor that is not plain. Nor
+    where a cell is no longer what was made: with hooks (pruning, weight norm), or with weights of other shapes."""
+    if not isinstance(cell, RNN | GRU | LSTM) or type(cell) not in (RNN, GRU, LSTM):
+        return False
+    if isinstance(cell, LSTM) and not (cell.p is None and cell.norms is None):
+        return False
+    plain = type(x) in (Tensor, nn.Parameter) and x.device.type != "meta" and not transformed()
+    return plain and not hooked(cell) and as_made(cell, x.shape[1], state)
+
+
+def hooked(cell: nn.Module) -> bool:
+    return bool(
+        cell._forward_pre_hooks
+        or cell._forward_hooks
+        or cell._backward_pre_hooks
+        or cell._backward_hooks
+        or "forward" in cell.__dict__
+    )
+
+
+def as_made(cell: RNN | GRU | LSTM, n: int, state: tuple[Tensor, ...]) -> bool:
+    """Whether all shapes are those of the cell: the compiled loops take them at their word."""
+    rows = cell.gates * cell.n_hid
+    sizes = cell.U.shape == (rows, cell.n_hid) and cell.W.shape == (rows, cell.n_in)
+    biased = all(b is None or b.shape == (rows,) for b in (cell.b, cell.b_U))
+    return sizes and biased and len(state) == cell.states and all(one.shape == (n, cell.n_hid) for one in state)
 
 
 @torch.compiler.disable
@@ -81,8 +103,9 @@ class ThroughTime(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         kept: list[Tensor] = []
         answer = loop(how, kept, x if W is None else F.linear(x, W, bias), *rest)
-        ctx.save_for_backward(x if W is not None else None, W, *kept)
-        ctx.back, ctx.how, ctx.bias = back, how, bias is not None
+        lengths = how if isinstance(how, Tensor) else None
+        ctx.save_for_backward(x if W is not None else None, W, lengths, *kept)
+        ctx.back, ctx.how, ctx.bias = back, how if lengths is None else None, bias is not None
         ctx.set_materialize_grads(False)
         return answer
 
@@ -94,13 +117,25 @@ class ThroughTime(torch.autograd.Function):
                 expected="first derivatives only: its way back is written by hand, and has none of its own.",
                 fix="build the net with fast=False, which runs step by step and can be differentiated again.",
             )
-        x, W, *kept = ctx.saved_tensors
+        if transformed() or any(batched(grad) for grad in grad_outputs):
+            raise FixableError(
+                "The gradients of a recurrent net's fast path were asked for in batches, or under a transform.",
+                expected="one gradient at a time: its way back is written by hand.",
+                fix="build the net with fast=False, which runs step by step.",
+            )
+        x, W, lengths, *kept = ctx.saved_tensors
         with torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext():
-            d_xs, *rest = ctx.back(ctx.how, *kept, *grad_outputs)
+            d_xs, *rest = ctx.back(ctx.how if lengths is None else lengths, *kept, *grad_outputs)
             if W is None:
                 return None, None, None, d_xs, None, None, *rest
             d_x = torch.matmul(d_xs, W) if ctx.needs_input_grad[3] else None
             return None, None, None, d_x, over_time(d_xs, x), d_xs.sum((0, 1)) if ctx.bias else None, *rest
+
+
+def batched(grad: Tensor | None) -> bool:
+    """Whether torch.autograd hands over many gradients as one (is_grads_batched, vectorize)."""
+    asked = getattr(torch._C._functorch, "is_legacy_batchedtensor", None)
+    return grad is not None and asked is not None and asked(grad)
 
 
 def biases(cell: RNN | GRU | LSTM) -> tuple[Tensor | None, Tensor | None]:

@@ -14,14 +14,20 @@ from torch import Tensor
 
 from daiving.nets.loops_parts import Kept, at_their_steps, last, over_time, states
 
+VERSION = 1  # of loops.cpp
+
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled loops, or None where they were not compiled."""
+    """The compiled loops, or None where there are none, or others than these."""
     for suffix in EXTENSION_SUFFIXES:
         path = Path(__file__).with_name("loops" + suffix)
         if path.exists():
-            return ctypes.CDLL(str(path))
+            try:
+                found = ctypes.CDLL(str(path))
+                return found if found.daiving_version() == VERSION else None
+            except (OSError, AttributeError):
+                return None
     return None
 
 

@@ -38,7 +38,8 @@ static inline vec exponential(vec x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    return (vec)((ivec)p + ((ivec)shifted << 23));
+    const vec result = (vec)((ivec)p + ((ivec)shifted << 23));
+    return x == x ? result : x;  // whichever of its many bit patterns a NaN has
 }
 
 static inline vec sigmoid(vec x) { return 1.0f / (1.0f + exponential(-x)); }

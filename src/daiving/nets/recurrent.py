@@ -1,16 +1,19 @@
 """A cell through time: stacked, in one direction or both, over sequences of different lengths.
 
-    x₁ ─ x₂ ─ x₃ ─ …        layer 0, forwards    h₁ → h₂ → h₃ → …
-                            layer 0, backwards   h₁ ← h₂ ← h₃ ← …      (bidirectional: both are joined, number by
-                            number) layer 1 reads layer 0, and so on
+    layer 1, forwards     h₁ → h₂ → h₃ → …     reads what layer 0 joins: its h of both directions, side by side
+
+    layer 0, backwards    h₁ ← h₂ ← h₃ ← …     if it is bidirectional
+    layer 0, forwards     h₁ → h₂ → h₃ → …
+                          x₁   x₂   x₃   …
 
 Bidirectional: Schuster & Paliwal, 1997. Dropout between layers only, never through time: Zaremba, Sutskever & Vinyals,
 2014, https://arxiv.org/abs/1409.2329.
 
-Lengths cost no mask inside the loop. Padding lies behind a sequence's end, where no real step can read it; the
+Lengths cost no mask inside the fast loop. Padding lies behind a sequence's end, where no real step can read it; the
 direction that runs backwards gets each sequence turned round by itself, so that its padding is behind it too. What the
 padding gives is replaced by zeros, and the last state is that of each sequence's own last step: every number and every
-gradient is what the sequence alone would have.
+gradient is what the sequence alone would have. A cell that runs step by step is only given the sequences that go on,
+for who knows what it makes of padding.
 
 A cell of the three families takes the fast path of `engine.py`; any other module that keeps to the rule of `cells.py`
 runs step by step: `cell(x, *state)` answers with the next state, then whatever else there is to see. Both give the same
@@ -20,12 +23,12 @@ Legend: `n` sequences, `t` steps, `in` features, `hid` of the state, `d` 1 or 2 
 """
 
 import inspect
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
@@ -40,9 +43,7 @@ class Through(NamedTuple):
 
     outputs: Float[Tensor, "n t d_hid"]  # h of the top layer, the directions joined; zeros behind a sequence's end
     state: tuple[Float[Tensor, "l_d n hid"], ...]  # behind each sequence's own last step: h, or h and c
-    steps: tuple[
-        tuple[Tensor, ...], ...
-    ]  # each layer's and direction's steps, n x t x hid a field; empty if not asked for
+    steps: tuple[tuple[Tensor, ...], ...]  # of each layer and direction, n x t x hid a field; empty if not asked for
 
 
 class Recurrent(nn.Module):
@@ -80,21 +81,28 @@ class Recurrent(nn.Module):
         self.dropout, self.batch_first, self.fast = dropout, batch_first, fast
         sizes = [n_in] + [n_hid * self.directions] * (layers - 1)
         self.cells = nn.ModuleList(cell(size, n_hid) for size in sizes for _ in range(self.directions))
+        for one in self.cells:
+            if getattr(one, "n_hid", n_hid) != n_hid:
+                raise FixableError(
+                    f"The cell carries {one.n_hid} numbers, and was asked for {n_hid}.",
+                    expected="a cell that is made as cell(n_in, n_hid) and keeps to both.",
+                    fix="choose the size of the state by the net's n_hid alone.",
+                )
 
     def forward(
         self,
         x: Float[Tensor, "_ _ in"],
         state: State | Tensor | None = None,
-        lengths: Int[Tensor, " _"] | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         *,
         gates: bool = False,
     ) -> Through:
-        axes.check_input(x, self.n_in, self.batch_first)
+        axes.check_input(x, self.n_in, self.batch_first, next(self.cells.parameters(), None))
         states = self.states(state, x)
         x = x.transpose(0, 1) if self.batch_first else x  # t n in
         behind = turned = None
         if lengths is not None:
-            axes.check_lengths(lengths, len(x), x.shape[1], self.batch_first)
+            lengths = axes.check_lengths(lengths, len(x), x.shape[1], self.batch_first)
             places = torch.arange(len(x), device=x.device)[:, None]  # t 1
             behind = (places >= lengths)[:, :, None]  # t n 1: is padding
             turned = torch.where(places < lengths, lengths - 1 - places, places)[:, :, None]  # t n 1
@@ -126,16 +134,12 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, State, list[Tensor], type]:
         """One cell over t x n x in: h of every step; the state behind each sequence's last; if `gates`, all that a step
         shows; and the step's type."""
-        if self.fast and not gates and engine.runs(cell, x):
+        if self.fast and not gates and engine.runs(cell, x, state):
             return *engine.through_time(cell, x, state, lengths), [], tuple
-        shown = []
-        for one in x.unbind(0):
-            step = cell(one, *state)
-            step = step if isinstance(step, tuple) else (step,)
-            state = tuple(step[: len(state)])
-            shown.append(step)
+        shown = list(step_by_step(cell, x, state, lengths))
         seen = [torch.stack(field) for field in zip(*shown, strict=True)]
-        last = state if lengths is None else tuple(at_end(field, lengths) for field in seen[: len(state)])
+        carried = seen[: len(state)]
+        last = tuple(one[-1] if lengths is None else at_end(one, lengths) for one in carried)
         return seen[0], last, seen if gates else [], type(shown[0])
 
     def states(self, given: State | Tensor | None, x: Tensor) -> list[State]:
@@ -158,8 +162,44 @@ def first_state(cell: nn.Module, x: Tensor, n: int, n_hid: int) -> State:
     start: Callable[[int], State] | None = getattr(cell, "start", None)
     if start is not None:
         return start(n)
-    carried = len(inspect.signature(cell.forward).parameters) - 1
+    taken = [p for p in inspect.signature(cell.forward).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    carried = sum(p.default is p.empty or p.default is None for p in taken[1:])
     return tuple(x.new_zeros(n, n_hid) for _ in range(carried))
+
+
+def step_by_step(cell: nn.Module, x: Tensor, state: State, lengths: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
+    """What each step shows, the next state first. A sequence that is over keeps its state and shows nothing."""
+    carried, step = len(state), state
+    # Where tensors have no values, the padding is run through as well: whoever follows the operations masks it.
+    blind = axes.transformed() or torch.compiler.is_compiling() or x.device.type == "meta"
+    for t, one in enumerate(x.unbind(0)):
+        going = None if lengths is None or blind else (lengths > t).nonzero()[:, 0]
+        if going is None or len(going) == len(one):
+            step = checked(cell, cell(one, *state), state)
+        elif len(going):
+            some = tuple(part[going] for part in state)
+            part_of = checked(cell, cell(one[going], *some), some)
+            before = [*state, *(part.new_zeros(len(one), *part.shape[1:]) for part in part_of[carried:])]
+            step = tuple(old.index_copy(0, going, new) for old, new in zip(before, part_of, strict=True))
+        else:
+            step = (*state, *(torch.zeros_like(part) for part in step[carried:]))
+        state = tuple(step[:carried])
+        yield step
+
+
+def checked(cell: nn.Module, step: Any, state: State) -> tuple[Tensor, ...]:
+    """What a cell answers, as a tuple; raises `FixableError` unless the next state comes first."""
+    parts = step if isinstance(step, tuple) else (step,)
+    good = len(parts) >= len(state) > 0 and all(isinstance(part, Tensor) for part in parts)
+    if good and all(new.shape == old.shape for new, old in zip(parts, state, strict=False)):
+        return parts
+    said = ", ".join(axes.shape(one) if isinstance(one, Tensor) else f"a {type(one).__name__}" for one in parts)
+    wanted = ", ".join(map(axes.shape, state)) or "at least one tensor"
+    raise FixableError(
+        f"The cell {type(cell).__name__} answers a step with {said}.",
+        expected=f"the next state first, in the order in which it is taken: {wanted}.",
+        fix="write forward(self, x, h), or with more parts of a state behind h, and answer with as many first.",
+    )
 
 
 def joined(states: tuple[Tensor, ...]) -> Tensor:

@@ -20,13 +20,14 @@ from daiving.errors import FixableError
 from daiving.events import Ended, Epoch, Event
 from daiving.files import read_json, write_atomic, write_json
 from daiving.nets import loops_compiled
+from daiving.nets.axes import check_axes
 from daiving.nets.build import build
 from daiving.nets.layers import Scores
 from daiving.nets.user import source_hash
 from daiving.study.keep import keep, resume, write_tensors
 from daiving.study.plan import Arm, arm_from
 from daiving.study.record import result_of
-from daiving.tasks import load
+from daiving.tasks import TASKS, load
 from daiving.tasks.batches import Batches, scale
 from daiving.tasks.data import Data
 from daiving.train import State, evaluate, fit
@@ -175,6 +176,8 @@ def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
             expected += " at each step" if data.each_step else ""
             what = "sequences" if data.symbols else "images"
             raise misfit(tried, f"answers two {what} with {got}{when}", expected, data.facts)
+    if data.symbols:  # a net of the user's own may have its axes mixed up, and shapes that fit all the same
+        check_axes(net, len(data.symbols), symbols=True, causal=TASKS[task["name"]].next_symbol)
     return asdict(found)
 
 
