@@ -69,7 +69,7 @@ def test_the_two_letters_behind_the_conflict_pay_nine_tenths_of_what_lies_above_
     assert at_100 == pytest.approx([0.440, 0.435, 0.434, 0.434, 0.548, 0.457], abs=6e-4)  # (.4335: 0.434 when rounded)
     assert rows["mean"] == pytest.approx([0.0252, 0.4579], abs=1e-4)
     assert rows["mean of hihel → ihell"] == pytest.approx([0.0018, 0.43445], abs=1e-4)
-    assert "92% of what lies above it is paid by steps 5 and 6" in found.reason
+    assert "92 % of what lies above it is paid by steps 5 and 6" in found.reason
 
 
 def test_071_is_for_four_classes_and_the_slides_own_matrix_stays_below_the_bound_for_five(monkeypatch):

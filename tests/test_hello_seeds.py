@@ -83,7 +83,7 @@ def test_what_is_said_of_the_seeds_is_counted():
     assert found.rank(3.0) == 0.4
     assert found.quantiles()[1] == 3.0
     assert found.curve()[0] == [1.0, 9.0, 9.0, 9.0]
-    assert seeds.said("net", found).startswith("net, 5 seeds: 40.0% (11.8% to 76.9%) spell ihello; loss 3.0000")
+    assert seeds.said("net", found).startswith("net, 5 seeds: 40.0 % (11.8 % to 76.9 %) spell ihello; loss 3.0000")
 
 
 @pytest.mark.slow

@@ -172,9 +172,12 @@ def as_text(form: str, nets: list[dict[str, Any]], flags: Look, named_nets: Sequ
             for name, net in parts
         )
     if len(nets) == 2:
+        from daiving.show.equations import equations_text
         from daiving.show.look_pair import pair_text
 
-        return pair_text(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]))
+        each = [f"{name}\n\n{equations_text(net)}" for name, net in parts if net]
+        pair = pair_text(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]))
+        return "\n\n".join([*each, pair])
     from daiving.show.equations import equations_text, weights_text
     from daiving.show.look_table import look_text
 

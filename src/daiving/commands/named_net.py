@@ -14,6 +14,8 @@ from daiving.tasks.hello import LETTERS
 if TYPE_CHECKING:
     from daiving.use import Trained
 
+LONGEST = 2_000  # steps of --input
+
 
 @dataclass(frozen=True)
 class Named:
@@ -104,7 +106,14 @@ def sizes(text: str) -> tuple[int, int]:
             expected="steps x symbols, whole numbers: how long a sequence is, and how many letters there are.",
             fix="write for example --input 6x5.",
         )
-    return int(found[1]), int(found[2])
+    steps, symbols = int(found[1]), int(found[2])
+    if steps > LONGEST:
+        raise FixableError(
+            f"A sequence of {steps:,} steps is too long to look at.",
+            expected=f"at most {LONGEST:,}: each is gone through, and all have the same weights and cost.",
+            fix="take fewer: costs grow by the step.",
+        )
+    return steps, symbols
 
 
 def of_run(folder: Path, text: str, letters: tuple[str, ...]) -> Named:

@@ -10,6 +10,7 @@ from daiving.deck.evidence import CANNOT_TELL, Evidence, Figure
 from daiving.deck.floor import floor, why
 from daiving.deck.hello import ALL, EPOCHS, SEED, VARIANTS, Run, build, folded, numbers, train, trained, turning_points
 from daiving.deck.letters import SHOWN, against
+from daiving.show.numbers import percent
 from daiving.tasks.hello import LETTERS, READ, SAY
 
 CLASSES = len(LETTERS)
@@ -35,7 +36,7 @@ def softmax() -> Evidence:
         against(ours, DECK_SOFTMAX),
         "The figures come out; the step is a mistake. CrossEntropyLoss has its softmax inside (claim 36), and a "
         f"second one flattens what the first says: the loss rises by {run.losses[-1] - plain.losses[-1]:.2f}, and of "
-        f"{seeds.MANY:,} seeds {with_it.share:.0%} spell ihello instead of {without.share:.0%}.",
+        f"{seeds.MANY:,} seeds {percent(with_it.share, 0)} spell ihello instead of {percent(without.share, 0)}.",
         ("read → say", *LETTERS, "loss"),
         tuple((f"{READ[i]} → {SAY[i]}", *row, losses[i]) for i, row in enumerate(matrix)),
         (
@@ -52,11 +53,11 @@ def linear() -> Evidence:
     run, with_it, without = trained("fc"), seeds.count("fc"), seeds.count("none")
     ours = f"{run.losses[-1]:.3f}"
     return Evidence(
-        f"{ours} ({run.losses[-1]:.4f}), {run.strings[-1]}; right in {with_it.share:.1%} of {seeds.MANY:,} seeds",
+        f"{ours} ({run.losses[-1]:.4f}), {run.strings[-1]}; right in {percent(with_it.share)} of {seeds.MANY:,} seeds",
         against(ours, DECK_FC),
         f"With fc the logits have no bound, so the floor is 0 and no longer {floor('none', CLASSES):.4f}; and the "
         "state is free to remember what it needs, for fc reads the answer from it (claim 42): "
-        f"{with_it.share:.1%} of the seeds spell ihello, against {without.share:.1%} without.",
+        f"{percent(with_it.share)} of the seeds spell ihello, against {percent(without.share)} without.",
         ("epoch", "loss", "predicted"),
         tuple((f"{epoch}", f"{run.losses[epoch - 1]:.3f}", run.strings[epoch - 1]) for epoch in SHOWN),
         (seeds.said(VARIANTS["fc"].words, with_it), seeds.said(VARIANTS["none"].words, without)),
@@ -71,11 +72,12 @@ def grid(names: Sequence[str] = tuple(ALL)) -> Evidence:
     last = {name: run.losses[-1] for name, run in runs.items()}
     four = ("none", "softmax", "fc", "fc_softmax")
     return Evidence(
-        f"{last['fc_softmax']:.3f} with both, {runs['fc_softmax'].strings[-1]}; {many['fc_softmax'].share:.1%} of "
+        f"{last['fc_softmax']:.3f} with both, {runs['fc_softmax'].strings[-1]}; {percent(many['fc_softmax'].share)} of "
         f"{seeds.MANY:,} seeds",
         CANNOT_TELL,
-        "From 1.201 to 0.001 the deck changes two things, the softmax goes and fc comes, so its figures do not say "
-        f"which did it. Ours do. Taking the softmax away: {last['softmax']:.3f} to {last['none']:.3f} without fc, "
+        "The deck's figures alone cannot: from 1.201 to 0.001 two things change at once, the softmax goes and fc "
+        f"comes. The missing cell tells. Taking the softmax away: {last['softmax']:.3f} to {last['none']:.3f} "
+        "without fc, "
         f"{last['fc_softmax']:.3f} to {last['fc']:.3f} with it. Adding fc: {last['none']:.3f} to {last['fc']:.3f} "
         f"without the softmax, {last['softmax']:.3f} to {last['fc_softmax']:.3f} with it. Each alone runs into its "
         "floor; it takes both.",
@@ -109,8 +111,9 @@ def gru_note(many: Mapping[str, seeds.Seeds]) -> list[str]:
     if not {"gru", "gru_deck"} <= many.keys():
         return []
     return [
-        f"The deck's own GRU (reset before the product) alone spells it in {many['gru_deck'].share:.1%} of the seeds, "
-        f"torch's (after it) in {many['gru'].share:.1%}; with fc a GRU and an LSTM hardly ever fail."
+        f"The deck's own GRU (reset before the product) alone spells it in {percent(many['gru_deck'].share)} of "
+        "the seeds, "
+        f"torch's (after it) in {percent(many['gru'].share)}; with fc a GRU and an LSTM hardly ever fail."
     ]
 
 
@@ -123,7 +126,7 @@ def row(name: str, run: Run, many: seeds.Seeds) -> tuple[str, ...]:
         f"{run.losses[-1]:.4f}",
         f"{first or 'never'}, {last or 'never'}",
         f"{many.quantiles()[1]:.4f}",
-        f"{many.share:.1%}",
+        f"{percent(many.share)}",
     )
 
 
@@ -137,14 +140,17 @@ def embedding() -> Evidence:
         against(ours, DECK_EMBEDDING),
         "One-hot VS embedding has no winner in what it can say: W (E x) = (W E) x, so each such net is a one-hot net, "
         f"here of {sum(p.numel() for p in build('fc').parameters())} parameters. It differs in how it trains, and here "
-        f"for the worse: {table.share:.1%} of {seeds.MANY:,} seeds spell ihello, one-hot {one_hot.share:.1%}; and "
-        f"{product.share:.1%} if one-hot starts from the very same functions, so it is the steps in two factors that "
+        f"for the worse: {percent(table.share)} of {seeds.MANY:,} seeds spell ihello, one-hot "
+        f"{percent(one_hot.share)}; and "
+        f"{percent(product.share)} if one-hot starts from the very same functions, so it is the steps in two "
+        "factors that "
         "do it, not the start. Five letters and six steps can show none of the slide's three pictures (claims 46 to "
         "48).",
         ("epoch", "loss", "predicted"),
         tuple((f"{epoch}", f"{run.losses[epoch - 1]:.3f}", run.strings[epoch - 1]) for epoch in SHOWN),
         (
-            f"{DECK_EMBEDDING} against {DECK_FC} says less than it seems: {table.rank(run.losses[-1]):.0%} of the "
+            f"{DECK_EMBEDDING} against {DECK_FC} says less than it seems: "
+            f"{percent(table.rank(run.losses[-1]), 0)} of the "
             f"seeds end below seed {SEED}'s {run.losses[-1]:.4f}.",
             *(seeds.said(ALL[name].words, seeds.count(name)) for name in ("embedding", "fc", "folded")),
         ),

@@ -9,6 +9,7 @@ from daiving.deck import seeds
 from daiving.deck.evidence import NOT_SO, REPRODUCED, Evidence, Figure
 from daiving.deck.floor import bound, conflicts, floor, why
 from daiving.deck.hello import BESIDE, EPOCHS, Run, build, train, trained
+from daiving.show.numbers import percent
 from daiving.tasks.hello import LETTERS, READ, SAY
 
 CLASSES = len(LETTERS)
@@ -22,7 +23,7 @@ def limit() -> Evidence:
     run, wide = trained("none"), trained("x5")
     p = bound(CLASSES)
     four = next(k for k in range(2, 11) if f"{bound(k):.2f}" == DECK_BOUND)
-    most = run.answers[-1].softmax(dim=1).max().item()
+    most = trained("softmax").answers[-1].max().item()  # of the net whose matrix the slide prints
     return Evidence(
         f"{p:.4f} for the five letters; {DECK_BOUND} is what {four} classes would allow",
         REPRODUCED if f"{p:.2f}" == DECK_BOUND else NOT_SO,
@@ -69,7 +70,8 @@ def explanation(long: int = LONG) -> Evidence:
     return Evidence(
         f"{least:.4f} of the {loss:.4f} is the bound; {loss - least:.4f} is something else",
         NOT_SO,
-        f"The bound is there, and not the whole of it. {share:.0%} of what lies above it is paid by steps {late} and "
+        f"The bound is there, and not the whole of it. {percent(share, 0)} of what lies above it is paid by "
+        f"steps {late} and "
         f'{late + 1}, "l → l" and "l → o": without an output layer the state is the answer, so states {early} and '
         f"{late} must both be l, and yet differ, for l is read after each of them and o must follow the second. What a "
         "net remembers and what it says are different things; that is what an output layer is for.",

@@ -18,6 +18,7 @@ from daiving.nets.axes import check_axes
 from daiving.nets.cells import RNN
 from daiving.nets.recurrent import Recurrent
 from daiving.nets.sequence import OneHot
+from daiving.show.numbers import percent
 from daiving.tasks.hello import LETTERS, READ, SAY
 
 DECK_X, DECK_Y = [0, 1, 0, 2, 3, 3], [1, 0, 2, 3, 3, 4]
@@ -68,7 +69,7 @@ def view() -> Evidence:
         f"view only draws other borders in the same row of numbers. For a transpose of {small.tolist()} it gives "
         f"{small.view(3, 2).tolist()} and not {small.T.tolist()}, without a word; at batch 1, where the deck works, "
         "the two are one, and the mistake comes out with the second sequence.",
-        ("n x t x 5 into a net that wants t x n x 5", "batch 1: off by", "batch 3: off by", "daiving's check_axes"),
+        ("how the axes are turned", "batch 1: off by", "batch 3: off by", "daiving's check_axes"),
         tuple(tried(name, form, wanted) for name, (form, wanted) in forms().items()),
         (
             "The deck's x.view(...) in forward throws its result away: harmless, for x has that shape already.",
@@ -142,7 +143,7 @@ def cross_entropy() -> Evidence:
         "The loss has its softmax inside. A LogSoftmax in front of it does nothing, for taken twice it is itself; a "
         "Softmax in front of it does, for taken twice it is another function: that is claim 40.",
         ("double precision", "largest difference"),
-        tuple((name, f"{value:.1e}") for name, value in off.items()),
+        tuple((name, f"{abs(value):.1e}") for name, value in off.items()),
         ("Gradient: softmax − one-hot, so it goes to zero only as the probability of the right letter goes to one.",),
     )
 
@@ -202,7 +203,8 @@ def sequence() -> Evidence:
         f"{len(pairs) - len(other)} of the deck's {len(deck)} lines, letter by letter; loss {run.losses[-1]:.4f}",
         REPRODUCED if not other else against(f"{run.losses[-1]:.3f}", DECK_MEAN),
         f"The lines come out; but ihello at one seed is not learnt: of {len(many.strings):,} seeds "
-        f"{1 - many.share:.0%} do not spell it after {EPOCHS} epochs, and {1 - many.rank(run.losses[-1]):.0%} have a "
+        f"{percent(1 - many.share, 0)} do not spell it after {EPOCHS} epochs, and "
+        f"{percent(1 - many.rank(run.losses[-1]), 0)} have a "
         f"loss above that of seed {SEED}. The success rate is the figure to compare; claim 42 says what stands in the "
         "way.",
         ("deck", "ours"),

@@ -1,6 +1,7 @@
 """The curves of a claim as an SVG file of their own, for light pages and paper."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
@@ -10,12 +11,13 @@ from daiving.show.svg import FONT, INK, PAPER, WIDTH, Span, axis, draw, mark, sp
 
 HEIGHT, LEFT, TITLE = 250, 66, 34  # px
 ROW = 18  # px, a name
+LETTERS = 56  # of a line of the title
 FLOOR: dict[str, Any] = {"strokeWidth": 1.5, "strokeDash": [2, 3]}
 SINGLE = 12  # so many points of a line are marked one by one, and named on the axis
 
 
 def picture(figure: Figure, title: str) -> str:
-    """Mean of the seeds with a band from the lowest to the highest; the names of the lines stand above."""
+    """The lines with their bands (of the lowest and highest seeds, or what the names say); the names stand above."""
     floors = {name: value for name, value in figure.floors.items() if value > 0 or not figure.log}
     met = [value for rows in figure.lines.values() for row in rows for value in row[1:] if value > 0 or not figure.log]
     places = sorted({row[0] for rows in figure.lines.values() for row in rows})
@@ -44,6 +46,7 @@ def picture(figure: Figure, title: str) -> str:
         layers += mark("line", across(x_ends, floors[name]), x, y, color=INK, **FLOOR)
     drawn = draw(layers, height=HEIGHT, left=LEFT)
     inner = drawn[drawn.index(">") + 1 : drawn.rindex("</svg>")]
+    headings = textwrap.wrap(title, LETTERS)
     names = [
         legend_line(i, floored(name, floors), looks["color"], looks["dash"], 2.5)
         for i, (name, looks) in enumerate((name, style(i)) for i, name in enumerate(figure.lines))
@@ -52,13 +55,18 @@ def picture(figure: Figure, title: str) -> str:
         legend_line(i, f"{name}: {floors[name]:.4f}", INK, FLOOR["strokeDash"], FLOOR["strokeWidth"])
         for i, name in enumerate(own, len(names))
     ]
+    more = ROW * (len(headings) - 1)
     top = TITLE + ROW * len(names) + 6
-    height = top + HEIGHT + 56
+    height = more + top + HEIGHT + 56
+    heading = "".join(
+        f'<text x="12" y="{20 + ROW * i}" font-size="14" fill="{INK}">{escape(line)}</text>'
+        for i, line in enumerate(headings)
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
         f'role="img"><title>{escape(title)}</title><rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>'
-        f'<text x="12" y="20" font-size="14" fill="{INK}">{escape(title)}</text>{"".join(names)}'
-        f'<g transform="translate(0,{top})">{inner}</g></svg>\n'
+        f'{heading}<g transform="translate(0,{more})">{"".join(names)}'
+        f'<g transform="translate(0,{top})">{inner}</g></g></svg>\n'
     )
 
 

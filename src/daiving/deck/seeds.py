@@ -18,6 +18,7 @@ from daiving.deck.floor import floor
 from daiving.deck.hello import ALL, EPOCHS, RATE, SEED, Run, build, spelled
 from daiving.packed import Stack
 from daiving.recipe import named
+from daiving.show.numbers import percent
 from daiving.tasks import load
 from daiving.tasks.batches import Batches
 from daiving.tasks.hello import LETTERS, SAY
@@ -62,7 +63,7 @@ class Seeds:
 
     def __str__(self) -> str:
         low, high = wilson(self.right, len(self.strings))
-        return f"{self.share:.1%} ({low:.1%} to {high:.1%})"
+        return f"{percent(self.share)} ({percent(low)} to {percent(high)})"
 
 
 @cache

@@ -39,7 +39,7 @@ def distances(steps: int) -> list[int]:
 
 
 def value(share: float) -> str:
-    return f"{share:.3g}" if share == 0 or share >= FLOOR or share != share else f"< {FLOOR:.0e}"
+    return f"{share:.3g}" if not share < FLOOR else f"< {FLOOR:.0e}"
 
 
 def length(one: Fading, steps: int) -> str:

@@ -15,5 +15,10 @@ def amount(count: float) -> str:
     return f"{count}"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1: `73.1 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def mib(count: float) -> str:
     return f"{count / 2**20:.2f}"
