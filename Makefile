@@ -40,13 +40,15 @@ bench: $(VENV)/.installed-dev ## all benchmarks, one after the other (about an h
 clean: ## remove .venv and what tools have left
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build src/*.egg-info
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+LOOPS := $(wildcard src/daiving/nets/loops*.cpp src/daiving/nets/loops*.h)
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(LOOPS)
 	@echo "Installing into $(VENV), once; it takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -qq -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt
+$(VENV)/.installed-dev: pyproject.toml constraints.txt $(LOOPS)
 	@echo "Installing into $(VENV) with what the tests need, once; it takes a minute or two."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -qq -c constraints.txt -e '.[onnx,dev]'
