@@ -9,6 +9,7 @@ import torch
 from scipy.stats import chisquare
 
 from daiving.errors import FixableError
+from daiving.nets import skipgram
 from daiving.nets.skipgram import SkipGram, drawn, kept_share, noise, pairs, read, train, vectors
 from daiving.skipgram_settings import Settings
 from daiving.vector_files import load
@@ -149,6 +150,7 @@ def test_a_text_is_trained_on_and_its_vectors_are_kept(daiving, tmp_path):
         ("a\nb\n" * 9, (), "No two words of the text are neighbours."),
         ("a b c " * 9, (), "With subsample 0.001 no two neighbours are left of a text of 27 words."),
         ("a b c " * 9, ("--dim", "0"), "dim is 0."),
+        ("a b c " * 9, ("--dim", "100000000"), "Expected: from 1 to 10,000 (numbers in a vector)."),
         ("a b c " * 9, ("--lr", "nan"), "lr is nan."),
         ("a b c " * 9, ("--lr", "1e38", "--subsample", "0"), "The loss is not finite any more in epoch"),
     ],
@@ -157,6 +159,26 @@ def test_a_text_or_setting_that_gives_no_vectors_is_refused(daiving, tmp_path, t
     (tmp_path / "t.txt").write_text(text)
     answer = daiving("words", "t.txt", *flags)
     assert (answer.code, wrong in answer.err) == (2, True), answer
+
+
+def test_a_lack_of_memory_is_told_and_another_error_is_not_hidden(daiving, tmp_path, monkeypatch):
+    (tmp_path / "t.txt").write_text("a b c " * 9)
+    for raised in (lambda *_: torch.empty(1 << 45), lambda *_: bytearray(1 << 62)):  # torch's error, and Python's
+        monkeypatch.setattr(skipgram, "drawn", raised)
+        answer = daiving("words", "t.txt", "--subsample", 0)
+        assert answer.code == 2
+        assert "Memory does not suffice to train vectors of 100 numbers on 't.txt'." in answer.err
+        assert "choose a smaller --dim" in answer.err
+    monkeypatch.setattr(skipgram, "drawn", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        daiving("words", "t.txt", "--subsample", 0)
+
+
+def test_a_mark_in_front_is_no_word_and_decomposed_letters_are_composed(daiving, tmp_path):
+    (tmp_path / "t.txt").write_text("\ufeffcafe\u0301 cafe\n" * 9, encoding="utf-8")
+    answer = daiving("words", "t.txt", "--subsample", 0, "--epochs", 1, "--save", "t.npz")
+    assert answer.code == 0, answer.err
+    assert set(load(tmp_path / "t.npz").words) == {"café", "cafe"}
 
 
 def test_settings_are_checked_where_they_are_made():

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import remove_parametrizations
 
 from daiving.errors import FixableError
 from daiving.nets.cells import GRU, LSTM, RNN
@@ -75,6 +77,30 @@ def test_a_cell_becomes_torchs_cell_and_comes_back_with_its_format(name):
         assert cell.W.any()
 
 
+def test_what_is_frozen_stays_frozen_both_ways():
+    for theirs in (nn.GRU(3, 4, 2, bidirectional=True), nn.LSTMCell(3, 4)):
+        for p in list(theirs.parameters())[::3]:
+            p.requires_grad_(False)
+        expected = {name: p.requires_grad for name, p in theirs.named_parameters()}
+        back = to_torch(from_torch(theirs))
+        assert {name: p.requires_grad for name, p in back.named_parameters()} == expected
+    single = to_torch(RNN(3, 4, biases=1).requires_grad_(False))
+    assert not any(p.requires_grad for p in single.parameters())  # the second bias, which ours lacks, is frozen too
+
+
+def test_a_parametrized_cell_crosses_once_its_parametrization_is_removed():
+    theirs, x, h = weight_norm(nn.GRUCell(3, 4), "weight_hh"), torch.randn(2, 3), torch.randn(2, 4)
+    with torch.no_grad():
+        ours = from_torch(theirs)
+    assert apart(ours(x, h).h, theirs(x, h)) < 1e-6
+    assert ours.U.requires_grad
+    cell = weight_norm(AFTER(3, 4), "U")
+    told(lambda: to_torch(cell), "The weight U of a cell is computed", "its own", "remove_parametrizations(cell, 'U')")
+    told(lambda: to_keras(Recurrent(lambda *_: cell, 3, 4)), "and Keras takes it", "its own", "remove_parametrizations")
+    remove_parametrizations(cell, "U")
+    assert apart(to_torch(cell)(x, h), cell(x, h).h) < 1e-6
+
+
 def told(call, *parts):
     """The three sentences of the error that a call raises hold these parts."""
     jaxtyping.config.update("jaxtyping_disable", True)  # as a user has it
@@ -96,7 +122,76 @@ class Own(nn.Module):
         return h + x.sum(1, keepdim=True)
 
 
+class Louder(nn.LSTM):
+    def forward(self, x, state=None):
+        return super().forward(2 * x, state)
+
+
+def own_forward():
+    module = nn.GRUCell(3, 4)
+    module.forward = lambda x, h: x
+    return from_torch(module)
+
+
+def sizes_that_differ():
+    module = nn.RNN(3, 4)
+    module.bias_ih_l0 = nn.Parameter(torch.zeros(1))
+    return from_torch(module)
+
+
+def keras_arrays(*shapes):
+    return [np.ones(shape) for shape in shapes]
+
+
+STACKED = keras_arrays((3, 16), (4, 16), 16, (4, 16), (4, 16), 16)  # of two LSTM layers
+
 MISTAKES = {
+    "a forward of its own": (lambda: from_torch(Louder(3, 4)), "This Louder is a torch.nn.LSTM", "equations", "itself"),
+    "a forward of its own, an instance": (own_forward, "This GRUCell is a torch.nn.GRUCell", "torch's", "Recurrent"),
+    "a bias of one number": (sizes_that_differ, "shape 1 stands where one of 4", "one layer", "which layer"),
+    "keras: two layers": (
+        lambda: from_keras(STACKED, "lstm"),
+        "differ in their shapes: 3 x 16, 4 x 16, 16, and 4 x 16, 4 x 16, 16",
+        "of a Bidirectional",
+        "one layer at a time",
+    ),
+    "keras: a second bias of one number": (
+        lambda: from_keras([*STACKED[:3], *STACKED[:2], np.ones(1)], "lstm"),
+        "differ in their shapes",
+        "have the same",
+        "one layer at a time",
+    ),
+    "keras: a reset that is no answer": (
+        lambda: from_keras(keras_arrays((3, 12), (4, 12)), "gru", reset_after="no"),
+        "reset_after is 'no'",
+        "True or False",
+        "look it up",
+    ),
+    "keras: lists of different lengths": (
+        lambda: from_keras([[[1.0], [1.0, 2.0]], [[1.0]]], "rnn"),
+        "array 0 holds object",
+        "floating-point",
+        "weights",
+    ),
+    "keras: 128 bits": (
+        lambda: from_keras([np.ones((3, 4), np.longdouble), np.ones((4, 4))], "rnn"),
+        "array 0 holds",
+        "64 bits at most",
+        "weights",
+    ),
+    "onnx: a reset that is no answer": (
+        lambda: from_onnx(np.ones((1, 12, 3)), np.ones((1, 12, 4)), kind="gru", linear_before_reset=2),
+        "linear_before_reset is 2",
+        "1 or 0",
+        "look it up",
+    ),
+    "onnx: half a layer": (lambda: to_onnx(Recurrent(RNN, 3, 4), 0.0), "no layer 0.0", "a whole number", "leave layer"),
+    "keras: True is no layer": (
+        lambda: to_keras(Recurrent(RNN, 3, 4, layers=2), True),
+        "no layer True",
+        "a whole number",
+        "leave layer",
+    ),
     "reset before": (
         lambda: to_torch(Recurrent(GRU, 3, 4)),
         "no weights make the two equal",
@@ -286,6 +381,21 @@ def test_our_gru_of_any_form_is_kerass_with_its_weights(options, biases):
         ]
         h = np.concatenate(sides, axis=2)
     assert apart(net(x).outputs.detach(), h) < 1e-12
+
+
+def test_tensors_with_a_gradient_or_in_bfloat16_and_flags_of_numpy_are_taken():
+    cell = AFTER(3, 4, biases=0)
+    for dtype in (torch.float32, torch.bfloat16):
+        given = [part.to(dtype).requires_grad_() for part in map(torch.tensor, to_keras(cell))]
+        for after in (True, 1, np.True_, np.int64(1)):
+            net = from_keras(given, "gru", reset_after=after)
+            assert net.cells[0].reset == "after"
+            assert net.cells[0].W.dtype == dtype
+            assert apart(to_keras(net, np.int64(0))[0], given[0].detach().float()) == 0
+    W, R, *_ = to_onnx(cell)
+    net = from_onnx(torch.tensor(W).requires_grad_(), torch.tensor(R), kind="gru", linear_before_reset=np.True_)
+    assert net.cells[0].reset == "after"
+    assert net.cells[0].W.is_leaf
 
 
 def test_bfloat16_goes_out_as_float32_and_float32_stays():

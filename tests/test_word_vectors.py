@@ -2,9 +2,11 @@
 
 import gzip
 import math
+import os
 import re
 import subprocess
 import sys
+import unicodedata
 import xml.etree.ElementTree as ET
 from itertools import combinations
 
@@ -132,6 +134,11 @@ BAD = {
     "binary cut off": (b"2 3\na " + bytes(12) + b"\nb " + bytes(10), "promises 2 words, and it ends behind 1."),
     "far too short": (b"9999999 300\nthe 0.1", "and 19 bytes cannot hold so many of 300 numbers."),
     "a short line": (b"2 2\na 1 2\nb 3\n", "line 3 is not a word and 2 numbers."),
+    "no words promised": (b"0 6\na 1 2\n", "The first line of 'v' promises 0 words with 6 numbers each."),
+    "no numbers promised": (b"8 0\na 1 2\n", "promises 8 words with 0 numbers each."),
+    "more lines": (b"1 2\na 1 2\nb 3 4\n", "'v' goes on behind the 1 word that its first line promises."),
+    "more bytes": (b"1 2\na " + bytes(8) + b"\nb \1", "'v' goes on behind the 1 word that its first line promises."),
+    "too large": (b"1 2\na 1 -1e39\n", "The vector of 'a' (row 1) holds -1e+39, which is too large for float32."),
     "no space": (b"9 2\n" + b"x" * 9000, "4,096 bytes hold no space behind a word."),
     "neither": (b"\xff\xfe\x00\x01", "and it is no text in UTF-8 to train on either"),
     "torn npz": (b"PK\x03\x04" + b"0" * 40, "is no file of word vectors"),
@@ -155,9 +162,25 @@ def test_an_npz_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros(3))
     np.savez(tmp_path / "pickled.npz", words=np.array(["a", None], object), vectors=np.ones((2, 2)))
     np.savez(tmp_path / "short.npz", words=np.array(["a", "b", "c"]), vectors=np.ones((2, 2)))
-    for name, wrong in (("x", "words"), ("pickled", "allow_pickle"), ("short", "3 words do not fit")):
+    for name, wrong in (("x", "words"), ("pickled", "allow_pickle"), ("short", "3 words and vectors of shape 2x2")):
         with pytest.raises(FixableError, match=wrong):
             load(tmp_path / f"{name}.npz")
+
+
+def test_an_npz_with_numbers_too_large_for_float32_is_refused(tmp_path):
+    np.savez(tmp_path / "large.npz", words=np.array(["a", "b"]), vectors=np.array([[1.0, 2.0], [0.0, 1e300]]))
+    with pytest.raises(FixableError, match=r"of 'b' \(row 2\) holds 1e\+300, which is too large for float32"):
+        load(tmp_path / "large.npz")
+
+
+def test_a_file_may_have_a_mark_in_front_tabs_between_and_blank_lines_behind(daiving, tmp_path):
+    (tmp_path / "v.txt").write_bytes("\ufeff2 2\na\t1\t2\nb  3 4\n\n".encode())
+    assert load(tmp_path / "v.txt").words == ("a", "b")
+    assert load(tmp_path / "v.txt").table.tolist() == [[1, 2], [3, 4]]
+    (tmp_path / "q.txt").write_text(": g\na b c d\n", encoding="utf-8-sig")
+    assert read_questions(tmp_path / "q.txt") == {"g": [("a", "b", "c", "d")]}
+    (tmp_path / "more.txt").write_text("1 2\na 1 2\nb 3 4\n")
+    assert load(tmp_path / "more.txt", 1).words == ("a",)  # what the error advises
 
 
 def test_a_word_without_a_vector_gets_the_nearest_spellings():
@@ -172,6 +195,102 @@ def test_a_word_without_a_vector_gets_the_nearest_spellings():
         save(made({"New York": (1, 0)}), deck.Path("v.bin"))
 
 
+def test_korean_words_are_found_decomposed_too_and_misspelt_ones_get_the_nearest():
+    words = ["서울", "부산", "도쿄", "café"]
+    vectors = made(dict(zip(words, np.eye(4), strict=True)))
+    for form in ("NFC", "NFD"):
+        typed = [unicodedata.normalize(form, word) for word in words]
+        assert [vectors.row(word) for word in typed] == [0, 1, 2, 3]
+        assert total(accuracy(vectors, {"g": [tuple(typed)]})).asked == 1
+        with pytest.raises(FixableError) as caught:
+            vectors.row(unicodedata.normalize(form, "서올"))
+        assert caught.value.fix == "did you mean '서울'?"
+    decomposed = made({unicodedata.normalize("NFD", "서울"): (1, 0)})
+    assert decomposed.row("서울") == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("factor", [3.3e38, 1e-40, None], ids=str)
+def test_very_long_and_very_short_vectors_are_asked_as_others_are(factor):
+    table = {word: np.array(row) for word, row in ROYAL.items()}
+    usual = made(table)
+    # None: lengths that differ, for a cosine is of directions alone.
+    factors = [3.3e38, 1e-40, 1, 1e-30, 1e30] if factor is None else [factor] * 5
+    odd = made({word: row / 3 * f for (word, row), f in zip(table.items(), factors, strict=True)})
+
+    def close(a, b):
+        assert [word for word, _ in a] == [word for word, _ in b]
+        assert [cosine for _, cosine in a] == pytest.approx([cosine for _, cosine in b], abs=1e-4)  # 1e-40: few digits
+
+    close(odd.nearest("queen"), usual.nearest("queen"))
+    close(odd.analogy("man", "king", "woman", unit=True), usual.analogy("man", "king", "woman", unit=True))
+    questions = {"g": [("man", "king", "woman", "queen")]}
+    assert total(accuracy(odd, questions, unit=True)).right == total(accuracy(usual, questions, unit=True)).right
+    if factor is not None:
+        close(odd.analogy("man", "king", "woman", exclude=False), usual.analogy("man", "king", "woman", exclude=False))
+        drawn = [
+            np.array(
+                placed(plane("P", [("man", "king")] * 2, v.table[[[0, 2], [1, 3]]]).points, (0.0, 0.0, 400.0, 300.0))
+            )
+            for v in (odd, usual)
+        ]
+        assert drawn[0] == pytest.approx(drawn[1], abs=0.1)
+
+
+def test_nothing_that_is_read_and_no_other_file_is_written_over(daiving, tmp_path):
+    save(made(ROYAL), tmp_path / "v.txt")
+    (tmp_path / "q.txt").write_text(": g\nman king woman queen\n")
+    (tmp_path / "novel.txt").write_text("It was a dark night.\n" * 9)
+    (tmp_path / "notes.svg").write_text("not a picture")
+    (tmp_path / "link.svg").symlink_to("q.txt")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for flags, wrong, fix in (
+        (("v.txt", "--save", "./v.txt"), "'v.txt' would be written over 'v.txt', which is read.", "another name"),
+        (("v.txt", "--questions", "q.txt", "--save", "q.txt"), "over 'q.txt', which is read.", "another name"),
+        (("v.txt", "--questions", "q.txt", "--arrows", "link.svg"), "over 'q.txt', which is read.", "another name"),
+        (("novel.txt", "--save", "novel.txt"), "over 'novel.txt', which is read.", "another name"),
+        (
+            ("v.txt", "--save", "novel.txt"),
+            "'novel.txt' is there already, and is no file of vectors.",
+            "delete or move",
+        ),
+        (("v.txt", "--arrows", "notes.svg"), "'notes.svg' is there already, and is no picture.", "delete or move"),
+    ):
+        answer = daiving("words", *flags)
+        assert (answer.code, wrong in answer.err, fix in answer.err) == (2, True, True), answer
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    for _ in range(2):  # what was written by the command is written over
+        again = daiving("words", "v.txt", "--save", "w.txt", "--arrows", "w.svg", "--pairs", "man king")
+        assert again.code == 0, again.err
+    assert "Pairs (1 pair)\n" in again.out
+
+
+def test_what_cannot_be_written_or_asked_is_found_before_a_training_and_before_anything_is_kept(daiving, tmp_path):
+    (tmp_path / "t.txt").write_text("a man and a woman\na king and a queen\n" * 20)
+    save(made(ROYAL), tmp_path / "v.npz")
+    long = "a" * 300
+    for file in ("t.txt", "v.npz"):
+        for flags, wrong in (
+            (("--arrows", f"{long}.svg"), ".svg' cannot be written: File name too long."),
+            (("--save", f"{long}.npz"), ".npz' cannot be written: File name too long."),
+            (("--save", "s.npz", "--nearest", "quen"), "The word 'quen' has no vector."),
+            (("--save", "s.npz", "--analogy", "man king womann"), "The word 'womann' has no vector."),
+            (("--save", "s.npz", "--arrows", "s.svg", "--pairs", "man wman"), "The word 'wman' has no vector."),
+        ):
+            answer = daiving("words", file, *flags)
+            assert (answer.code, wrong in answer.err, "epoch" in answer.out) == (2, True, False), answer
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"t.txt", "v.npz"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_that_may_not_be_written_is_found_before_a_training(daiving, tmp_path):
+    (tmp_path / "t.txt").write_text("a man and a woman\n" * 20)
+    (tmp_path / "shut").mkdir(mode=0o500)
+    answer = daiving("words", "t.txt", "--arrows", "shut/a.svg", "--pairs", "man woman")
+    assert (answer.code, "epoch" in answer.out) == (2, False)
+    assert "'shut/a.svg' cannot be written: Permission denied." in answer.err
+
+
 def test_calls_that_cannot_be_answered_say_so(daiving):
     save(some(), deck.Path("v.npz"))
     deck.Path("q.txt").write_text(": g\na b c\n")
@@ -182,7 +301,10 @@ def test_calls_that_cannot_be_answered_say_so(daiving):
         ("v.npz", "--pairs", "w1 w2"): "The pairs 'w1 w2' cannot be drawn.",
         ("v.npz", "--arrows", "a.png"): "'a.png' does not end like a picture.",
         ("v.npz", "--arrows", "a.svg"): "None of the deck's three pictures can be drawn",
+        ("v.npz", "--analogy", "a"): "The analogy 'a' has 1 word.",
         ("v.npz", "--save", "v.doc"): "'v.doc' does not end like a file of vectors.",
+        ("v.npz", "--save", "in/.npz"): "write in/words.npz.",
+        ("v.npz", "--arrows", ".svg"): "write --arrows words.svg.",
         ("v.npz", "--save", "no/v.bin"): "there is no folder 'no'.",
         ("v.npz", "--most", "0"): "--most is 0.",
         ("v.npz", "--dim", "5"): "--dim is for training on a text",

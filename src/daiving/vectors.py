@@ -12,6 +12,7 @@ et al., 2013, arXiv 1301.3781, section 4). Two things are left open there, and b
 """
 
 import difflib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +37,8 @@ class Vectors:
     def __post_init__(self) -> None:
         if self.table.ndim != 2 or len(self.table) != len(self.words) or not self.table.size:
             raise FixableError(
-                f"{len(self.words)} words do not fit vectors of shape {'x'.join(map(str, self.table.shape))}.",
+                f"{counted(len(self.words), 'word')} and vectors of shape {'x'.join(map(str, self.table.shape))}: "
+                "these do not fit one another.",
                 expected="one vector for each word, at least one word, and at least one number in a vector.",
                 fix="write words and vectors again, from the same list.",
             )
@@ -67,26 +69,30 @@ class Vectors:
 
     @cached_property
     def shares(self) -> np.ndarray:
-        """1 / length, float32, and 0 for a vector of zeros, which is in no direction."""
-        return np.divide(1, self.lengths, out=np.zeros(len(self.words)), where=self.lengths > 0).astype(np.float32)
+        """1 / length, float64, and 0 for a vector of zeros, which is in no direction."""
+        return np.divide(1, self.lengths, out=np.zeros(len(self.words)), where=self.lengths > 0)
+
+    @cached_property
+    def scaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """What cosines are taken of, float32: rows along the vectors, words x dimensions, and 1 / the rows' lengths.
+
+        The rows are the table itself. Only where float32 could not hold a product with it, with 1e38 or 1e-40 in it, is
+        each row brought near length one, by a power of two, which changes no digit.
+        """
+        known = self.lengths[self.lengths > 0]
+        if not known.size or (known.min() > 1e-15 and known.max() < 1e15):
+            return self.table, self.shares.astype(np.float32)
+        powers = np.frexp(self.lengths)[1]
+        return np.ldexp(self.table, -powers[:, None]), np.ldexp(self.shares, powers).astype(np.float32)
 
     def row(self, word: str) -> int:
         """Raises `FixableError`, with the nearest spellings, where the word has no vector."""
-        if word in self.rows:
-            return self.rows[word]
-        near = spellings(word, self.words[:SEARCHED])
-        raise FixableError(
-            f"The word '{word}' has no vector.",
-            expected=f"one of the {len(self.words):,} words of the vocabulary, capital letters as they are there.",
-            fix=f"did you mean {' or '.join(repr(one) for one in near)}?"
-            if near
-            else "choose another word; a longer text, or a smaller --min-count, gives more of them.",
-        )
+        return row_of(word, self.words, self.rows)
 
     def nearest(self, word: str, n: int = 10) -> tuple[tuple[str, float], ...]:
         """The n words with the largest cosine (−1 to 1), the largest first, without the word itself."""
         row = self.directed(word)
-        return self.best(self.table[row], n, (row,))
+        return self.best(to_length_one(self.table[[row]])[0], n, (row,))
 
     def analogy(
         self, a: str, b: str, c: str, n: int = 10, *, exclude: bool = True, unit: bool = False
@@ -96,18 +102,15 @@ class Vectors:
         return self.best(self.targets(rows, unit)[0], n, tuple(rows[0]) if exclude else ())
 
     def targets(self, rows: np.ndarray, unit: bool = False, offset: bool = True) -> np.ndarray:
-        """b − a + c for rows of (a, b, c, …), or c alone: questions x dimensions."""
-        if not offset:
-            return self.table[rows[:, 2]]
-        parts = [self.table[rows[:, i]] for i in range(3)]
+        """The direction of b − a + c for rows of (a, b, c, …), or of c alone: questions x dimensions, float32."""
+        a, b, c = (self.table[rows[:, i]].astype(np.float64) for i in range(3))  # a sum may be too large for float32
         if unit:
-            parts = [part * self.shares[rows[:, i], None] for i, part in enumerate(parts)]
-        a, b, c = parts
-        return b - a + c
+            a, b, c = (part * self.shares[rows[:, i], None] for i, part in enumerate((a, b, c)))
+        return to_length_one(b - a + c if offset else c)
 
     def best(self, target: np.ndarray, n: int, without: Sequence[int]) -> tuple[tuple[str, float], ...]:
-        length = float(np.linalg.norm(target.astype(np.float64))) or 1.0
-        scores = self.table @ (target / np.float32(length)).astype(np.float32) * self.shares
+        table, shares = self.scaled
+        scores = table @ target * shares
         scores[list(without)] = -np.inf
         n = max(0, min(n, len(scores) - len(set(without))))
         found = np.argpartition(-scores, max(n - 1, 0))[:n]
@@ -158,8 +161,8 @@ def accuracy(
     found = []
     for group, asked in questions.items():
         words = [[word.casefold() for word in question] if ignore_case else question for question in asked]
-        rows = np.array([[known[w] for w in question] for question in words if all(w in known for w in question)])
-        rows = rows.reshape(-1, 4).astype(np.int64)
+        places = [[found_row(word, known) for word in question] for question in words]
+        rows = np.array([four for four in places if None not in four], np.int64).reshape(-1, 4)
         answers = answer(vectors, rows, exclude=exclude, unit=unit, offset=offset)
         right, echoed = (answers == rows[:, 3]).sum(), (answers[:, None] == rows[:, :3]).any(1).sum()
         found.append(Score(group, len(rows), int(right), int(echoed), len(asked) - len(rows)))
@@ -170,9 +173,10 @@ def answer(vectors: Vectors, rows: np.ndarray, *, exclude: bool, unit: bool, off
     """The row of the best word for each (a, b, c, …), questions; block by block, so that memory stays bounded."""
     answers = np.empty(len(rows), np.int64)
     block = max(1, SCORES // len(vectors.words))
+    table, shares = vectors.scaled
     for start in range(0, len(rows), block):
         some = rows[start : start + block]
-        scores = vectors.targets(some, unit, offset) @ vectors.table.T * vectors.shares
+        scores = vectors.targets(some, unit, offset) @ table.T * shares
         if exclude:
             np.put_along_axis(scores, some[:, :3], -np.inf, axis=1)
         answers[start : start + block] = scores.argmax(axis=1)
@@ -187,7 +191,7 @@ def read_questions(path: Path) -> dict[str, list[Question]]:
     """word2vec's questions-words.txt: `: group`, then a question of four words a line. Raises `FixableError`."""
     groups: dict[str, list[Question]] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise FixableError(
             f"The questions '{path}' cannot be read: {reason(error)}.",
@@ -201,7 +205,7 @@ def read_questions(path: Path) -> dict[str, list[Question]]:
         elif words := line.split():
             if len(words) != 4:
                 raise FixableError(
-                    f"Line {number} of '{path}' has {len(words)} words.",
+                    f"Line {number} of '{path}' has {counted(len(words), 'word')}.",
                     expected="four, as in `man king woman queen`, or a line like `: family` above a group.",
                     fix="mend the line, or give another file.",
                 )
@@ -220,11 +224,52 @@ def folded(vectors: Vectors) -> dict[str, int]:
     return {word.casefold(): row for row, word in reversed(list(enumerate(vectors.words)))}
 
 
+def row_of(word: str, words: Sequence[str], rows: Mapping[str, int]) -> int:
+    """The word's row. Raises `FixableError`, with the nearest spellings, where it is none of the words."""
+    row = found_row(word, rows)
+    if row is not None:
+        return row
+    near = spellings(word, words[:SEARCHED])
+    raise FixableError(
+        f"The word '{word}' has no vector.",
+        expected=f"one of the {counted(len(words), 'word')} of the vocabulary, capital letters as they are there.",
+        fix=f"did you mean {' or '.join(repr(one) for one in near)}?"
+        if near
+        else "choose another word; a longer text, or a smaller --min-count, gives more of them.",
+    )
+
+
+def found_row(word: str, rows: Mapping[str, int]) -> int | None:
+    """The row of a word as it is written, or else with its letters composed (é as one sign), or decomposed (as two)."""
+    if word in rows:
+        return rows[word]
+    forms = (unicodedata.normalize(form, word) for form in ("NFC", "NFD"))
+    return next((rows[form] for form in forms if form in rows), None)
+
+
 def spellings(word: str, words: Sequence[str]) -> list[str]:
-    """At most three words that are spelt nearly like it, first those that differ in capital letters alone."""
-    low = word.casefold()
-    near = {w.casefold(): w for w in reversed(words) if abs(len(w) - len(word)) <= 2}
+    """At most three words that are spelt nearly like it, first those that differ in capital letters alone.
+
+    Letters are compared decomposed: a Korean syllable is one sign, and of two or three letters.
+    """
+
+    def letters(word: str) -> str:
+        return unicodedata.normalize("NFD", word.casefold())
+
+    low = letters(word)
+    near = {form: w for w in reversed(words) if abs(len(form := letters(w)) - len(low)) <= 3}
     return [near[found] for found in difflib.get_close_matches(low, near, n=3, cutoff=0.7)]
+
+
+def to_length_one(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length one, float32, whatever length they had; a row of zeros stays one."""
+    vectors = vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0).astype(np.float32)
+
+
+def counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def reason(error: Exception) -> str:

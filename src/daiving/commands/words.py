@@ -12,8 +12,21 @@ from daiving.commands.flags import arg, parse
 from daiving.errors import FixableError
 from daiving.files import write_atomic
 from daiving.skipgram_settings import Settings
-from daiving.vector_files import GZIP, ZIP, check_ending, is_head, load, no_vectors, numbers, save
-from daiving.vectors import Question, Vectors, accuracy, read_questions, reason, total
+from daiving.vector_files import (
+    BOM,
+    GZIP,
+    ZIP,
+    check_ending,
+    check_place,
+    head_of,
+    load,
+    named_like,
+    no_place,
+    no_vectors,
+    numbers,
+    save,
+)
+from daiving.vectors import Question, Vectors, accuracy, counted, read_questions, reason, row_of, total
 
 SHOWN = 10  # words
 Pair = tuple[str, str]
@@ -64,8 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     check(flags)
     questions = read_questions(flags.questions) if flags.questions else {}
     vectors = vectors_of(flags)
-    print(f"{len(vectors.words):,} words, {vectors.table.shape[1]} numbers each")
-    if flags.save:  # first: no mistake below shall cost a training
+    print(f"{counted(len(vectors.words), 'word')}, {counted(vectors.table.shape[1], 'number')} each")
+    if flags.save:  # first: nothing that goes wrong below shall cost a training
         save(vectors, flags.save)
         print(f"{flags.save}: {flags.save.stat().st_size:,} bytes")
     for word in flags.nearest:
@@ -85,7 +98,7 @@ def check(flags: Any) -> None:
         raise FixableError(f"--most is {flags.most}.", expected="at least 1 word.", fix="leave it out to read all.")
     if flags.analogy is not None and len(flags.analogy.split()) != 3:
         raise FixableError(
-            f"The analogy '{flags.analogy}' has {len(flags.analogy.split())} words.",
+            f"The analogy '{flags.analogy}' has {counted(len(flags.analogy.split()), 'word')}.",
             expected="three: `man king woman` asks what is to woman as king is to man.",
             fix='write --analogy "man king woman", with the quotation marks.',
         )
@@ -99,18 +112,13 @@ def check(flags: Any) -> None:
         raise FixableError(
             f"'{flags.arrows}' does not end like a picture.",
             expected="a name that ends in .svg.",
-            fix=f"write --arrows {flags.arrows.stem}.svg.",
+            fix=f"write --arrows {named_like(flags.arrows, '.svg')}.",
         )
     if flags.save:
         check_ending(flags.save)
     for path in (flags.save, flags.arrows):
-        if path and (path.is_dir() or not path.parent.is_dir()):
-            raise FixableError(
-                f"'{path}' cannot be written: "
-                + ("it is a folder." if path.is_dir() else f"there is no folder '{path.parent}'."),
-                expected="the name of a file, in a folder that is there.",
-                fix="make the folder first, or choose another name.",
-            )
+        if path:
+            check_place(path, [one for one in (flags.file, flags.questions) if one])
 
 
 def vectors_of(flags: Any) -> Vectors:
@@ -124,14 +132,36 @@ def vectors_of(flags: Any) -> Vectors:
                 expected="a text, or no flags of a training.",
                 fix=f"leave --{name} out.",
             )
-        return load(flags.file, flags.most)
+        vectors = load(flags.file, flags.most)
+        check_words(flags, vectors.words, vectors.rows)
+        return vectors
     if flags.most is not None:
         raise FixableError(
             f"--most is for a file of vectors, and '{flags.file}' is a text.",
             expected="--min-count, which says what words of a text get a vector.",
             fix="leave --most out.",
         )
-    return trained(flags.file, Settings(**given))
+    settings = Settings(**given)
+    try:
+        return trained(flags, settings)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "alloc" not in str(error):  # torch's word for a lack of memory
+            raise
+        raise FixableError(
+            f"Memory does not suffice to train vectors of {counted(settings.dim, 'number')} on '{flags.file}'.",
+            expected=f"room for two vectors a word, and for {settings.batch:,} pairs with "
+            f"{counted(settings.negatives, 'negative')} each.",
+            fix="choose a smaller --dim, --batch or --negatives, a larger --min-count, or a shorter text.",
+        ) from None
+
+
+def check_words(flags: Any, words: Sequence[str], rows: Mapping[str, int]) -> None:
+    """Raises `FixableError` for a word asked for that has no vector: before a training, and before a file is kept."""
+    pairs = pairs_of(flags.pairs) if flags.pairs else []
+    for word in (*flags.nearest, *(flags.analogy or "").split(), *(word for pair in pairs for word in pair)):
+        row_of(word, words, rows)
+    if flags.arrows:
+        drawable(flags, rows)
 
 
 def is_text(path: Path) -> bool:
@@ -141,8 +171,9 @@ def is_text(path: Path) -> bool:
             line = file.readline(1 << 16)
     except OSError as error:
         raise no_vectors(path, reason(error)) from None
-    if line[:2] in (GZIP, ZIP) or is_head(line.split()):
+    if line.startswith((GZIP, ZIP)) or head_of(line, path) is not None:
         return False
+    line = line.removeprefix(BOM)
     dim = len(line.split()) - 1
     if dim >= 10 and numbers(line, dim):
         raise FixableError(
@@ -153,14 +184,16 @@ def is_text(path: Path) -> bool:
     return True
 
 
-def trained(path: Path, settings: Settings) -> Vectors:
+def trained(flags: Any, settings: Settings) -> Vectors:
+    path = flags.file
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except ValueError as error:
         raise no_vectors(path, f"and it is no text in UTF-8 to train on either ({reason(error)})") from None
     from daiving.nets import skipgram  # not above: to read vectors needs no torch
 
     corpus = skipgram.read(text, settings.min_count)
+    check_words(flags, corpus.words, {word: row for row, word in enumerate(corpus.words)})
     print(f"{path}: {len(corpus.ids):,} words in the vocabulary of {len(corpus.words):,}")
     net = skipgram.SkipGram(len(corpus.words), settings.dim, settings.seed)
     for epoch in skipgram.train(net, corpus, settings):
@@ -191,7 +224,7 @@ def questions_text(vectors: Vectors, questions: Mapping[str, Sequence[Question]]
         lines.append(f"{row[0].group[:27]:<28}{row[0].asked:>7,}" + "".join(f"{cell:>15}" for cell in cells))
     left_out = total(ways[0]).left_out
     notes = [
-        f"{left_out:,} questions have a word without a vector, and were not asked." if left_out else "",
+        f"Not asked: {counted(left_out, 'question')} with a word that has no vector." if left_out else "",
         "c alone: the word nearest to the third one, whatever the analogy.",
         "with a, b, c: a question's own words may be the answer, which the usual test excludes.",
     ]
@@ -199,27 +232,38 @@ def questions_text(vectors: Vectors, questions: Mapping[str, Sequence[Question]]
 
 
 def draw(vectors: Vectors, flags: Any) -> None:
-    from daiving.show.arrows import KINDS, arrows_svg, plane
+    from daiving.show.arrows import arrows_svg, plane
 
-    kinds = {"Pairs": pairs_of(flags.pairs)} if flags.pairs else in_capitals(KINDS, vectors)
+    kinds = drawable(flags, vectors.rows)
+    ends = {kind: np.array([[vectors.row(word) for word in pair] for pair in pairs]) for kind, pairs in kinds.items()}
+    svg = arrows_svg([plane(kind, pairs, vectors.table[ends[kind]]) for kind, pairs in kinds.items()])
+    try:
+        write_atomic(flags.arrows, lambda file: file.write(svg.encode()))
+    except OSError as error:
+        raise no_place(flags.arrows, reason(error)) from None
+    drawn = ", ".join(f"{kind} ({counted(len(pairs), 'pair')})" for kind, pairs in kinds.items())
+    print(f"\n{flags.arrows}: {drawn}")
+
+
+def drawable(flags: Any, rows: Mapping[str, int]) -> dict[str, list[Pair]]:
+    """The pairs to draw, by the titles of their pictures. Raises `FixableError` where there are none."""
+    from daiving.show.arrows import KINDS
+
+    kinds = {"Pairs": pairs_of(flags.pairs)} if flags.pairs else in_capitals(KINDS, rows)
     if not kinds:
         raise FixableError(
             "None of the deck's three pictures can be drawn: of none have two pairs vectors.",
             expected="vectors for words such as man and woman, walking and walked, Spain and Madrid.",
             fix='name pairs of your own: --pairs "man woman, king queen".',
         )
-    ends = {kind: np.array([[vectors.row(word) for word in pair] for pair in pairs]) for kind, pairs in kinds.items()}
-    svg = arrows_svg([plane(kind, pairs, vectors.table[ends[kind]]) for kind, pairs in kinds.items()])
-    write_atomic(flags.arrows, lambda file: file.write(svg.encode()))
-    drawn = ", ".join(f"{kind} ({len(pairs)} pairs)" for kind, pairs in kinds.items())
-    print(f"\n{flags.arrows}: {drawn}")
+    return kinds
 
 
-def in_capitals(kinds: Mapping[str, Sequence[Pair]], vectors: Vectors) -> dict[str, list[Pair]]:
+def in_capitals(kinds: Mapping[str, Sequence[Pair]], rows: Mapping[str, int]) -> dict[str, list[Pair]]:
     """The pairs that have vectors, in small letters where the vocabulary has them so; kinds with two such or more."""
     found: dict[str, list[Pair]] = {}
     for kind, pairs in kinds.items():
-        either = [one for a, b in pairs for one in ((a, b), (a.lower(), b.lower())) if set(one) <= vectors.rows.keys()]
+        either = [one for a, b in pairs for one in ((a, b), (a.lower(), b.lower())) if set(one) <= rows.keys()]
         if len(either) > 1:
             found[kind] = list(dict.fromkeys(either))
     return found

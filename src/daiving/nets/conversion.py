@@ -26,14 +26,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from daiving.errors import FixableError
+from daiving.nets import axes
 from daiving.nets.cells import GRU, LSTM, RNN
 from daiving.nets.recurrent import Recurrent
 
 Cell = RNN | GRU | LSTM
 FAMILIES = {RNN: (nn.RNN, nn.RNNCell), GRU: (nn.GRU, nn.GRUCell), LSTM: (nn.LSTM, nn.LSTMCell)}
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # torch's, for W, U, b and b_U
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # torch's, for these of ours:
+OUR_NAMES = ("W", "U", "b", "b_U")
 OURS = {RNN: "h", GRU: "rzn", LSTM: "ifgo"}  # the order of the rows
 
 
@@ -49,8 +52,9 @@ class Rows(NamedTuple):
 def from_torch(module: Any) -> Recurrent | Cell:
     """The same net of our cells: a `Recurrent` for torch.nn.RNN, GRU or LSTM, a cell for RNNCell, GRUCell or LSTMCell.
 
-    Weights are copied, with their number format and device. The GRU is `GRU(reset="after", update="old")`. Raises
-    `FixableError` for any other module, for nonlinearity="relu" and for proj_size.
+    Weights are copied, with their number format, device and requires_grad. The GRU is `GRU(reset="after",
+    update="old")`. Raises `FixableError` for any other module, for one with a forward of its own, for
+    nonlinearity="relu" and for proj_size.
     """
     family = next((ours for ours, theirs in FAMILIES.items() if isinstance(module, theirs)), None)
     if family is None:
@@ -60,6 +64,13 @@ def from_torch(module: Any) -> Recurrent | Cell:
             f"A module of type {type(module).__name__} is none of torch's recurrent ones.",
             expected="a torch.nn.RNN, GRU or LSTM, or one of their cells.",
             fix=f"convert the part '{inside[0]}' of it." if inside else "give the recurrent module itself.",
+        )
+    base = next(kind for kind in FAMILIES[family] if isinstance(module, kind))
+    if getattr(module.forward, "__func__", None) is not base.forward:
+        raise FixableError(
+            f"This {type(module).__name__} is a torch.nn.{base.__name__} with a forward of its own.",
+            expected="torch's forward, whose equations our cells have.",
+            fix=f"give a torch.nn.{base.__name__} itself, or write the step as a cell of your own for Recurrent.",
         )
     if getattr(module, "nonlinearity", "tanh") != "tanh":
         raise FixableError(
@@ -95,15 +106,19 @@ def from_torch(module: Any) -> Recurrent | Cell:
     first = "weight_ih" if isinstance(module, nn.RNNCellBase) else "weight_ih_l0"
     net.to(getattr(module, first)).train(module.training)
     for cell, end in zip(alike(cells_of(net), "torch.nn"), endings(net), strict=True):
-        put(cell, *(getattr(module, name + end) for name in NAMES[: 2 + biases]))
+        with torch.enable_grad():  # a parametrized weight is computed here, and would else seem frozen
+            theirs = [getattr(module, name + end) for name in NAMES[: 2 + biases]]
+        put(cell, *theirs)
+        for mine, one in zip((cell.W, cell.U, cell.b, cell.b_U), theirs, strict=False):
+            mine.requires_grad_(one.requires_grad)
     return net
 
 
 def to_torch(net: nn.Module) -> nn.Module:
     """The same net of torch.nn's: an RNN, GRU or LSTM for a `Recurrent`, an RNNCell, GRUCell or LSTMCell for a cell.
 
-    Raises `FixableError` for what torch.nn has not: a GRU with reset="before", peepholes, layer norm, a learnt start,
-    and cells of your own.
+    Weights are copied, with their number format, device and requires_grad. Raises `FixableError` for what torch.nn has
+    not: a GRU with reset="before", peepholes, layer norm, a learnt start, and cells of your own.
     """
     cells = alike(cells_of(net), "torch.nn")
     for cell in cells:
@@ -133,9 +148,12 @@ def to_torch(net: nn.Module) -> nn.Module:
             module = alone(cells[0].n_in, cells[0].n_hid, **like)
     with torch.no_grad():
         for cell, end in zip(cells, endings(net), strict=True):
-            for name, value in zip(NAMES, rows(cell), strict=True):
+            for name, ours, value in zip(NAMES, OUR_NAMES, rows(cell), strict=True):
                 if like["bias"] or not name.startswith("bias"):
-                    getattr(module, name + end).copy_(0 if value is None else value)
+                    theirs = getattr(module, name + end)
+                    theirs.copy_(0 if value is None else value)
+                    twin = next(one for one in (getattr(cell, ours), cell.b, cell.W) if one is not None)
+                    theirs.requires_grad_(twin.requires_grad)
     return module.train(net.training)
 
 
@@ -151,10 +169,16 @@ def cells_of(net: nn.Module) -> Sequence[nn.Module]:
 
 
 def put(cell: Any, W: Tensor, U: Tensor, b: Tensor | None = None, b_U: Tensor | None = None) -> None:
-    """Write weights, in our order, into a cell that has room for them."""
+    """Write weights, in our order, into a cell that has room for them. Raises `FixableError` for another shape."""
     with torch.no_grad():
         for mine, value in ((cell.W, W), (cell.U, U), (cell.b, b), (cell.b_U, b_U)):
             if mine is not None and value is not None:
+                if mine.shape != value.shape:  # copy_ would repeat a single row
+                    raise FixableError(
+                        f"A weight of shape {axes.shape(value)} stands where one of {axes.shape(mine)} belongs.",
+                        expected="weights of one layer, all for the same sizes.",
+                        fix="look up which layer this weight is from, and give those of one layer.",
+                    )
                 mine.copy_(value)
 
 
@@ -170,6 +194,15 @@ def rows(cell: Any) -> Rows:
 def alike(cells: Sequence[Any], library: str) -> Sequence[Any]:
     """The cells, if they are of one family of ours; raises `FixableError` otherwise."""
     found = list(dict.fromkeys(type(cell) for cell in cells))
+    computed = next((cell for cell in cells if parametrize.is_parametrized(cell)), None)
+    if computed is not None:
+        name = next(iter(computed.parametrizations))
+        raise FixableError(
+            f"The weight {name} of a cell is computed (torch.nn.utils.parametrize), and {library} takes it as it is.",
+            expected="a cell whose weights are all its own.",
+            fix=f"call torch.nn.utils.parametrize.remove_parametrizations(cell, '{name}') first, on a deepcopy if the "
+            "net is to be trained on.",
+        )
     if len(found) > 1 or found[0] not in FAMILIES:
         raise FixableError(
             f"A net with cells of type {' and '.join(kind.__name__ for kind in found)} has no twin in {library}.",

@@ -19,10 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from daiving.errors import FixableError, unknown
+from daiving.nets.axes import shape
 from daiving.nets.cells import GRU, LSTM, RNN
 from daiving.nets.conversion import OURS, alike, cells_of, put, refuse_extras, rows
 from daiving.nets.recurrent import Recurrent
 
+Whole = int | np.integer
+Flag = Whole | np.bool_
 KINDS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 KERAS = {RNN: "h", GRU: "zrn", LSTM: "ifgo"}
 ONNX = {RNN: "h", GRU: "zrn", LSTM: "iofg"}
@@ -36,11 +39,11 @@ class Onnx(NamedTuple):
     attributes: Mapping[str, int | str]  # hidden_size, direction; of a GRU linear_before_reset
 
 
-def from_keras(weights: Sequence[Any], kind: str, *, reset_after: bool | None = None) -> Recurrent:
+def from_keras(weights: Sequence[Any], kind: str, *, reset_after: Flag | None = None) -> Recurrent:
     """A net from `layer.get_weights()` of a Keras SimpleRNN ("rnn"), GRU or LSTM, or of a Bidirectional around one.
 
-    A GRU's bias says whether it has reset_after; without biases you must. Raises `FixableError` for arrays of other
-    numbers or shapes.
+    A GRU's bias says whether it has reset_after; without biases you must. Two layers that are stacked, with hid inputs
+    each, look like a Bidirectional: give one at a time. Raises `FixableError` for arrays of other numbers or shapes.
     """
     family = family_of(kind)
     arrays = [tensor(array, f"array {place}") for place, array in enumerate(weights)]
@@ -53,6 +56,13 @@ def from_keras(weights: Sequence[Any], kind: str, *, reset_after: bool | None = 
     both = len(arrays) > 3
     size = len(arrays) // (2 if both else 1)
     given = [arrays[:size], arrays[size:]][: 1 + both]
+    if both and any(one.shape != other.shape for one, other in zip(*given, strict=True)):
+        halves = ", and ".join(", ".join(map(shape, half)) for half in given)
+        raise FixableError(
+            f"The two halves of the arrays differ in their shapes: {halves}.",
+            expected="those of a Bidirectional, whose two directions have the same.",
+            fix="give layer.get_weights() of one layer at a time; of two that are stacked each by itself.",
+        )
     has_bias = size == 3
     if family is GRU:
         reset_after = keras_reset(given[0][2] if has_bias else None, reset_after)
@@ -73,7 +83,7 @@ def from_keras(weights: Sequence[Any], kind: str, *, reset_after: bool | None = 
     return build(family, read, biases=(2 if two else 1) if has_bias else 0, batch_first=True, after=bool(reset_after))
 
 
-def to_keras(net: nn.Module, layer: int = 0) -> Sequence[np.ndarray]:
+def to_keras(net: nn.Module, layer: Whole = 0) -> Sequence[np.ndarray]:
     """What `layer.set_weights` of a Keras SimpleRNN, GRU or LSTM takes, or of a Bidirectional around one; use_bias is
     whether there is a bias, and reset_after of a GRU whether its reset is "after".
 
@@ -93,7 +103,7 @@ def to_keras(net: nn.Module, layer: int = 0) -> Sequence[np.ndarray]:
     return arrays
 
 
-def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None, *, kind: str, linear_before_reset: int = 0) -> Recurrent:
+def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None, *, kind: str, linear_before_reset: Flag = 0) -> Recurrent:
     """A net from the inputs of ONNX' operator RNN, GRU or LSTM; x is t x n x in, as ONNX' layout=0 has it.
 
     Raises `FixableError` for arrays of other numbers or shapes.
@@ -107,6 +117,7 @@ def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None, *, kind: str, linear
             fix="give the operator's inputs as they are; one without that axis needs W[None] and R[None].",
         )
     check_sizes(family, "ONNX", W[0], R[0], transposed=False)
+    after = truth("linear_before_reset", linear_before_reset)
     directions, gates, hid = R.shape
     more = {"B": (B, 2 * gates), "P": (P, 3 * hid)}
     extra = {name: None if one is None else tensor(one, name) for name, (one, _) in more.items()}
@@ -124,14 +135,8 @@ def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None, *, kind: str, linear
     for place in range(directions):
         parts = [W[place], R[place], *(() if extra["B"] is None else extra["B"][place].chunk(2))]
         read.append([ordered(part, ONNX[family], OURS[family]) for part in parts])
-    net = build(
-        family,
-        read,
-        biases=0 if B is None else 2,
-        batch_first=False,
-        after=bool(linear_before_reset),
-        peepholes=extra["P"] is not None,
-    )
+    biases = 0 if B is None else 2
+    net = build(family, read, biases=biases, batch_first=False, after=after, peepholes=P is not None)
     if extra["P"] is not None:
         with torch.no_grad():
             for cell, p in zip(alike(list(net.cells), "ONNX"), extra["P"], strict=True):
@@ -139,7 +144,7 @@ def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None, *, kind: str, linear
     return net
 
 
-def to_onnx(net: nn.Module, layer: int = 0) -> Onnx:
+def to_onnx(net: nn.Module, layer: Whole = 0) -> Onnx:
     """The inputs and attributes of ONNX' operator RNN, GRU or LSTM; B and P are None where no cell has any.
 
     Raises `FixableError` for layer norm, a learnt start and cells of your own.
@@ -186,14 +191,15 @@ def build(
     return net
 
 
-def of_layer(net: nn.Module, layer: int, library: str) -> tuple[Sequence[Any], Any]:
+def of_layer(net: nn.Module, layer: Whole, library: str) -> tuple[Sequence[Any], Any]:
     """The cells of one layer and their family."""
     cells = alike(cells_of(net), library)
     directions = net.directions if isinstance(net, Recurrent) else 1
-    if not 0 <= layer < len(cells) // directions:
+    layers = len(cells) // directions
+    if isinstance(layer, bool) or not isinstance(layer, Whole) or not 0 <= layer < layers:
         raise FixableError(
-            f"There is no layer {layer} in a net of {len(cells) // directions}.",
-            expected=f"a whole number from 0 to {len(cells) // directions - 1}; {library} has one layer at a time.",
+            f"There is no layer {layer!r} in a net of {layers}.",
+            expected=f"a whole number from 0 to {layers - 1}; {library} has one layer at a time.",
             fix="leave layer out to get the first.",
         )
     cells = cells[layer * directions : (layer + 1) * directions]
@@ -212,8 +218,9 @@ def family_of(kind: str) -> Any:
     return KINDS[kind]
 
 
-def keras_reset(bias: Tensor | None, said: bool | None) -> bool:
+def keras_reset(bias: Tensor | None, said: Flag | None) -> bool:
     """Where a GRU of Keras resets, from the axes of its bias and from what the caller says."""
+    said = None if said is None else truth("reset_after", said)
     if bias is None:
         if said is None:
             raise FixableError(
@@ -230,6 +237,14 @@ def keras_reset(bias: Tensor | None, said: bool | None) -> bool:
             fix="leave reset_after out where there is a bias.",
         )
     return shown
+
+
+def truth(name: str, value: Any) -> bool:
+    if not isinstance(value, Flag) or value not in (0, 1):
+        raise FixableError(
+            f"{name} is {value!r}.", expected="True or False, or 1 or 0.", fix="look it up in the layer's attributes."
+        )
+    return bool(value)
 
 
 def check_sizes(family: Any, library: str, W: Tensor, U: Tensor, *, transposed: bool) -> None:
@@ -260,13 +275,18 @@ def check_sizes(family: Any, library: str, W: Tensor, U: Tensor, *, transposed: 
 
 
 def tensor(given: Any, name: str) -> Tensor:
-    """A copy of an array as a tensor."""
-    found = np.asarray(given)
-    if found.dtype.kind != "f":
+    """A copy of an array as a tensor; of a tensor, outside of autograd, which numpy would not take."""
+    if isinstance(given, Tensor) and given.is_floating_point():
+        return given.detach().clone()
+    try:
+        found = np.asarray(given)
+    except (ValueError, TypeError, RuntimeError):  # such as lists of different lengths
+        found = np.array(None)
+    if found.dtype.kind != "f" or found.itemsize > 8:
         raise FixableError(
             f"What was given as {name} holds {found.dtype}.",
-            expected="an array of floating-point numbers.",
-            fix="give the weights themselves, as arrays of numpy.",
+            expected="an array of floating-point numbers, of 64 bits at most.",
+            fix="give the weights themselves, as arrays of numpy or tensors.",
         )
     return torch.from_numpy(np.array(found, dtype=found.dtype.newbyteorder("="), order="C"))
 
@@ -275,7 +295,3 @@ def array(tensor: Tensor) -> np.ndarray:
     """A copy as numpy has it, which knows no bfloat16."""
     tensor = tensor.detach().cpu()
     return np.ascontiguousarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
-
-
-def shape(x: Tensor) -> str:
-    return " x ".join(map(str, x.shape))

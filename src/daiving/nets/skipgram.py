@@ -15,10 +15,12 @@ Where this leaves the paper
     it. The window's size is drawn anew for each word, from 1 to `window` (arXiv 1301.3781, section 3.2). Pairs are
     taken `batch` at a time, in random order, and see the same weights, where the program takes one after the other.
     A negative that happens to be the true neighbour counts, as in equation (4); the program skips it. A sentence is a
-    line of the text, as for the program; words are in small letters, and what is neither letter nor digit parts them.
+    line of the text, as for the program; words are in small letters, and what is neither letter nor digit parts them;
+    letters are composed (é is one sign, NFC).
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -56,7 +58,7 @@ class Epoch(NamedTuple):
 
 def read(text: str, min_count: int = 1) -> Corpus:
     """Raises `FixableError` where the text has not two distinct words that are frequent enough."""
-    lines = [WORD.findall(line.lower()) for line in text.splitlines()]
+    lines = [WORD.findall(line.lower()) for line in unicodedata.normalize("NFC", text).splitlines()]
     counts = Counter(word for line in lines for word in line)
     words = sorted((w for w, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
     if len(words) < 2:

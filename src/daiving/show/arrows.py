@@ -100,7 +100,8 @@ def picture(plane: Plane, y: float) -> str:
         if math.dist(near, point) > 14:  # too far to be seen as its own: a line leads there
             out.append(line(point, near, kind="lead", dashed=True))
         out.append(text(*middle, word, size=SMALL))
-    more = f"; {plane.left_out} pairs more are left out" if plane.left_out else ""
+    left = plane.left_out
+    more = f"; {left} pair{'s' * (left != 1)} more {'is' if left == 1 else 'are'} left out" if left else ""
     said = f"The plane shows {plane.share:.0%} of the spread, at one scale{more}."
     out.append(text(SIDE, y + TOP + HEIGHT + 13, said, size=SMALL, anchor="start", fill=palette.QUIET))
     return "".join(out)
@@ -111,7 +112,7 @@ def placed(points: Sequence[Sequence[Sequence[float]]], frame: Box) -> list[tupl
     at = np.array(points, dtype=np.float64)  # pairs x 2 x 2
     low, high = at.min((0, 1)), at.max((0, 1))
     room = np.array([frame[2] - frame[0] - 110, frame[3] - frame[1] - 50])
-    scale = (room / np.maximum(high - low, 1e-12)).min()
+    scale = min((side / far for side, far in zip(room, high - low, strict=True) if far > 0), default=0)
     middle = np.array([frame[0] + frame[2], frame[1] + frame[3]]) / 2
     pixels = middle + (at - (low + high) / 2) * scale * np.array([1, -1])  # up is towards smaller y
     return [((float(a[0]), float(a[1])), (float(b[0]), float(b[1]))) for a, b in pixels]
