@@ -14,6 +14,7 @@ from torch import nn
 
 from daiving.anatomy import look
 from daiving.api import planned, task_row
+from daiving.cli import main
 from daiving.memory import by_distance, fading, last_labels, random_sequences
 from daiving.nets.build import build
 from daiving.nets.cells import GRU, LSTM, RNN
@@ -400,3 +401,18 @@ def test_nets_without_an_input_a_step_or_with_weights_that_are_no_numbers_are_re
         by_distance(Counts(), *random_sequences(2, 4, 5, 5, 0))
     with pytest.raises(ValueError, match="no recurrent part"):
         steps_of(Counts(), torch.tensor([[0, 1]]))
+
+
+def test_a_picture_that_the_disk_refuses_and_a_sequence_without_end_are_explained(capsys):
+    assert main(["look", "gru", "--out", "x" * 300 + ".svg"]) == 2
+    assert "cannot be written (File name too long)" in capsys.readouterr().err
+    assert main(["look", "lstm", "--input", "100000x5"]) == 2
+    assert "100,000 steps is too long to look at" in capsys.readouterr().err
+
+
+def test_two_cells_side_by_side_show_the_equations_of_both(capsys):
+    assert main(["look", "lstm", "--vs", "gru"]) == 0
+    said = capsys.readouterr().out
+    assert "h' = o ⊙ tanh(c')" in said
+    assert "h' = (1 - z) ⊙ h + z ⊙ n" in said
+    assert max(map(len, said.splitlines())) <= 80

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from daiving.errors import FixableError
+
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a temporary file, put it on the disk, and only then give it its name.
@@ -22,6 +24,20 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def saved(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """`write_atomic` for a file that a person asked for: what the disk refuses is a `FixableError`."""
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is a folder" if path.is_dir() else "it is no ordinary file")  # a device would be replaced
+        write_atomic(path, write)
+    except OSError as error:
+        raise FixableError(
+            f"'{path}' cannot be written ({error.strerror or error}).",
+            expected="the name of a file, in a folder that is there and may be written.",
+            fix="make the folder first, or choose another place.",
+        ) from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,7 +13,7 @@ from tyro.conf import Positional, UseAppendAction
 from daiving.account import account
 from daiving.commands.flags import arg, parse
 from daiving.errors import FixableError, unknown
-from daiving.files import write_atomic
+from daiving.files import saved
 from daiving.nets import NETS
 from daiving.nets.entry import PHOTO
 from daiving.nets.user import is_user_net, user_file
@@ -126,7 +126,7 @@ def written(said: str, form: str, names: Sequence[str], out: Path | None) -> int
             expected="the name of a file, in a folder that is there.",
             fix="make the folder first, or choose another --out.",
         )
-    write_atomic(out, lambda file: file.write(said.encode()))
+    saved(out, lambda file: file.write(said.encode()))
     print(f"{out}: {out.stat().st_size:,} bytes")
     return 0
 
