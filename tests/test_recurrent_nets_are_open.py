@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -404,8 +405,9 @@ def test_nets_without_an_input_a_step_or_with_weights_that_are_no_numbers_are_re
 
 
 def test_a_picture_that_the_disk_refuses_and_a_sequence_without_end_are_explained(capsys):
-    assert main(["look", "gru", "--out", "x" * 300 + ".svg"]) == 2
-    assert "cannot be written (File name too long)" in capsys.readouterr().err
+    if Path("/proc").is_dir():  # a folder in which nobody, not even root, makes a file
+        assert main(["look", "gru", "--out", "/proc/x.svg"]) == 2
+        assert "'/proc/x.svg' cannot be written (" in capsys.readouterr().err
     assert main(["look", "lstm", "--input", "100000x5"]) == 2
     assert "100,000 steps is too long to look at" in capsys.readouterr().err
 
