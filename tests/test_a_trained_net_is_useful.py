@@ -1,5 +1,6 @@
 """Predict and export: the same answers as the run gave, in files that other programs read."""
 
+import os
 import re
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from daiving.errors import FixableError
+from daiving.files import saved
 from daiving.study.record import Lab
 from daiving.use import trained
 
@@ -40,10 +43,17 @@ def test_predict_gives_what_the_test_split_gave(run, digits, tmp_path):
     assert np.array_equal(right, result_of(folder).right())
 
 
-def test_ink_on_paper_is_noticed_and_can_be_turned_round(daiving, run, digits):
+def test_ink_on_paper_is_noticed_and_can_be_turned_round_and_what_does_not_fit_images_is_said(daiving, run, digits):
     plain, turned = daiving("predict", run, "ink.png"), daiving("predict", run, "ink.png", "--invert")
     assert "try --invert" in plain.out
     assert turned.out.startswith(f"ink.png: {digits.test.y[0]} ")
+    for more, said in (
+        ((), ("There are no images to classify", "PNG or JPEG", f"daiving predict {run} image.png")),
+        (("0.png", "--seed", 0), ("--seed is about texts", "about images: --invert")),
+    ):
+        answer = daiving("predict", run, *more)
+        assert answer.code == 2
+        assert all(part in answer.err for part in said), answer.err
 
 
 def test_safetensors_hold_every_weight_and_the_classes(daiving, run, tmp_path):
@@ -67,6 +77,24 @@ def test_onnx_answers_as_torch_does_for_any_number_of_images(daiving, run, digit
         images = model.inputs(digits.test.x[:n])
         with torch.inference_mode():
             assert np.allclose(session.run(None, {"images": images.numpy()})[0], model.net(images), atol=1e-4)
+
+
+def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(daiving, run, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    for out in ("/proc/net.safetensors", "n" * 300):
+        answer = daiving("export", run, "--out", out)
+        assert answer.code == 2
+        three = rf"daiving: '{out}' cannot be written \(.+\)\.\n  Expected: .+\.\n  To fix: .+\.\n"
+        assert re.fullmatch(three, answer.err), answer.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in (("pipe", "no ordinary file"), (".", "a folder")):
+        with pytest.raises(FixableError, match=why):
+            saved(tmp_path / name, lambda file: file.write(b"x"))
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize(

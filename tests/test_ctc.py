@@ -5,6 +5,7 @@ Source of the weight count of CTC-3l-250h: facts zoo.md, 2.8; of 114,662: Graves
 
 from itertools import groupby, product
 
+import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -112,6 +113,49 @@ def test_the_gradient_is_the_numerical_one():
     torch.autograd.gradcheck(lambda u: ctc_loss(u, targets, lengths), logits.requires_grad_())
 
 
+def test_a_second_derivative_is_refused_and_torch_func_has_it():
+    u, targets, lengths = batch(n=2, t=4)[0].requires_grad_(), padded([[0, 0, 1], [3]]), torch.tensor([4, 3])
+
+    def loss(u):
+        return ctc_loss(u, targets, lengths).sum()
+
+    def first(u):
+        return torch.autograd.grad(loss(u), u)[0].flatten()
+
+    with pytest.raises(FixableError, match="second derivative"):
+        torch.autograd.grad(loss(u), u, create_graph=True)
+    found = torch.func.hessian(loss)(u.detach()).reshape(u.numel(), u.numel())
+    steps = 1e-6 * torch.eye(u.numel(), dtype=u.dtype).view(-1, *u.shape)
+    numerical = torch.stack([(first(u + step) - first(u - step)) / 2e-6 for step in steps])
+    assert (found - numerical).abs().max() < 1e-7
+    assert found.abs().max() > 0.1
+
+
+def test_each_sequence_has_its_own_gradient_under_torch_func():
+    logits, targets, lengths = batch()
+    logits[0, :4, 1] = -torch.inf
+    lengths[3] = 4  # 1 1 1 needs five steps: inf, and no gradient
+    logits[torch.arange(9) >= lengths[:, None]] = torch.nan
+    u = logits.clone().requires_grad_()
+    loss = ctc_loss(u, targets, lengths)
+    loss.sum().backward()
+    one = torch.func.grad_and_value(lambda u, y, end: ctc_loss(u[None], y[None], end[None])[0])
+    grads, losses = torch.func.vmap(one)(logits, targets, lengths)
+    assert losses.allclose(loss.detach(), rtol=0, atol=1e-12)
+    assert grads.isnan().flatten(1).any(1).tolist() == loss.isinf().tolist()
+    possible = loss.isfinite()
+    assert grads[possible].allclose(u.grad[possible], rtol=0, atol=1e-12)
+
+
+def test_lists_and_narrow_numbers_are_taken():
+    logits, targets, lengths = batch()
+    wanted = ctc_loss(logits, targets, lengths)
+    assert ctc_loss(logits, targets.tolist(), lengths.tolist()).equal(wanted)
+    assert ctc_loss(logits, targets.to(torch.int8), lengths.to(torch.uint8)).equal(wanted)
+    assert ctc_loss(logits, [[]] * 7).equal(ctc_loss(logits, targets[:, :0]))
+    assert best_path(logits, lengths.tolist()).equal(best_path(logits, lengths))
+
+
 def test_padding_changes_nothing():
     logits, targets, lengths = batch()
     together = ctc_loss(logits, targets, lengths)
@@ -205,7 +249,9 @@ MISTAKES = {
     "Target 1 has 3 at place 0: the blank": lambda: ctc_loss(LOGITS, torch.tensor([[0, 1], [3, -1]])),
     "Target 1 has 0 at place 1: the blank": lambda: ctc_loss(LOGITS, torch.tensor([[1, 1], [2, 0]]), blank=0),
     "Target 0 has 4 at place 1: no unit of the 4": lambda: ctc_loss(LOGITS, torch.tensor([[0, 4], [2, -1]])),
-    "Target 0 has a label at place 1, behind a -1": lambda: ctc_loss(LOGITS, torch.tensor([[-1, 1], [2, -1]])),
+    "A target goes on behind a -1: number 0 has 1 at place 1": lambda: ctc_loss(
+        LOGITS, torch.tensor([[-1, 1], [2, -1]])
+    ),
     "There are 1 targets for 2 sequences": lambda: ctc_loss(LOGITS, TARGETS[:1]),
     "A length is 4, and x has 3 steps": lambda: ctc_loss(LOGITS, TARGETS, torch.tensor([4, 2])),
     "A length is 0, and x has 3 steps": lambda: best_path(LOGITS, torch.tensor([3, 0])),
@@ -216,11 +262,36 @@ MISTAKES = {
     "There is no way with impossible targets called 'infinite'": lambda: ctc_loss(
         LOGITS, TARGETS, impossible="infinite"
     ),
-    "12 of the 12 outputs are NaN": lambda: prefix_search(LOGITS[0] * torch.nan),
+    "The blank is unit True": lambda: ctc_loss(LOGITS, TARGETS, blank=True),
+    "CTC was given outputs of shape 2 x 4, float32": lambda: ctc_loss(LOGITS[:, 0], TARGETS),
+    "CTC was given outputs of shape 2 x 3 x 4, int64": lambda: best_path(LOGITS.long()),
+    "Prefix search was given outputs of shape 2 x 3 x 4": lambda: prefix_search(LOGITS),
+    "The targets are of shape 2 x 2, float32": lambda: ctc_loss(LOGITS, TARGETS.float()),
+    "The targets are of shape 2, int64": lambda: ctc_loss(LOGITS, TARGETS[0]),
+    "The targets are not one tensor": lambda: ctc_loss(LOGITS, [[0, 1], [2]]),
+    "The lengths are float32": lambda: ctc_loss(LOGITS, TARGETS, [3.0, 2.0]),
+    "12 of the 12 outputs are of no use: sequence 0 has nan at step 0": lambda: prefix_search(LOGITS[0] * torch.nan),
+    "sequence 1 has inf at step 2": lambda: best_path(LOGITS + one_odd(torch.inf)),
+    "sequence 1 has nan at step 2": lambda: ctc_loss(LOGITS + one_odd(torch.nan), TARGETS),
+    "sequence 0 has -inf at step 0, for every unit": lambda: ctc_loss(LOGITS - torch.inf, TARGETS),
     "Prefix search has continued 1 prefixes": lambda: prefix_search(LOGITS[0], most=1),
 }
 
 
+def one_odd(value):
+    odd = torch.zeros(2, 3, 4)
+    odd[1, 2, 3] = value
+    return odd
+
+
+@pytest.fixture
+def as_a_user_has_it():
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("as_a_user_has_it")
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_explained_in_three_sentences(words):
     with pytest.raises(FixableError) as caught:

@@ -95,6 +95,7 @@ MISTAKES = {
     "train logistic --task images": ("The task 'images' has no folder", "one subfolder a class", "--task path/to/photos"),
     "train logistic --task images:folder=photos,size=2": ("cannot have size=2", "a size of 4 to 1024 pixels", "write --task"),
     "train logistic --task images:folder=gone": ("There is no folder", "one subfolder a class", "check the path"),
+    "look gru:embedding=4": ("does nothing with input=one_hot", "together with input=embedding", "input=embedding as well"),
     "train logistic --task empty": ("'dog' has no PNG or JPEG", "at least one image in every", "put images into it"),
     "train logistic --task notes": ("'cat' has no PNG or JPEG", "at least one image", "put images into it"),
     "train logistic --task one": ("has one class only: cat", "two classes or more", "sort the images"),
@@ -199,7 +200,7 @@ MISTAKES = {
     "nets --lang kr": ("There is no language called 'kr'", "one of en, ko", "did you mean 'ko'?"),
     "runs --lab gone": ("There is no lab in 'gone'", "has made", "name the right folder"),
     "show abc --lab photos": ("There is no run in the lab", "the id of a run", "run `daiving compare` first"),
-    "predict abc --lab photos": ("There is no image to classify", "PNG or JPEG", "daiving predict abc image.png"),
+    "predict abc --lab photos": ("There is no run in the lab", "the id of a run", "run `daiving compare` first"),
     "export abc --to onx --lab photos": ("no export format called 'onx'", "onnx, safetensors", "did you mean 'onnx'?"),
 }  # fmt: skip
 

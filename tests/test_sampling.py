@@ -3,17 +3,20 @@
 import math
 import re
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import torch
+from studies import call
 from test_every_net_keeps_the_contract import assert_three_sentences
 from torch import nn
 
 from daiving.api import planned
+from daiving.commands.use import Predict, of_texts
 from daiving.errors import FixableError
 from daiving.nets.build import build
 from daiving.recipe import Recipe, named
-from daiving.sampling import class_probabilities, continued
+from daiving.sampling import class_probabilities, continued, following
 from daiving.study.worker import asdict, probe
 
 LETTERS = tuple("abcd")
@@ -79,6 +82,14 @@ def test_a_net_without_a_state_reads_no_more_than_its_window():
     assert net.read == [8] * 6
 
 
+def test_a_letter_is_there_before_the_next_is_read():
+    net = Fixed(0.0, 0.0, 0.0, 0.0)
+    letters = following(net, LETTERS, "ab", length=1_000_000)
+    first = [next(letters), next(letters)]
+    assert net.read == [2, 3]
+    assert "".join(first) == continued(net, LETTERS, "ab", length=2)
+
+
 def test_what_stands_for_unknown_characters_is_never_written():
     net = Fixed(0.0, 0.0, 9.0)
     assert set(continued(net, ("a", "b", "\ufffd"), "a", length=100)) == {"a", "b"}
@@ -102,6 +113,11 @@ def test_names_get_the_same_probabilities_together_and_alone():
         ({"temperature": -1.0}, "temperature of -1.0", "--temperature"),
         ({"temperature": math.nan}, "temperature of nan", "--temperature"),
         ({"top_k": -1}, "top-k of -1", "--top-k"),
+        ({"top_k": 2.0}, "top-k of 2.0", "--top-k"),
+        ({"length": "9"}, "length of '9'", "--length"),
+        ({"length": True}, "length of True", "--length"),
+        ({"temperature": None}, "temperature of None", "--temperature"),
+        ({"seed": -1}, "seed of -1", "--seed"),
         ({"net": Fixed(0.0, math.nan, 0.0, 0.0)}, "not finite", "did not diverge"),
         ({"net": build("lstm", hidden=4, bidirectional=True, num_symbols=4, num_classes=4)}, "in parts", "at once"),
     ],
@@ -147,6 +163,8 @@ def test_a_text_run_tells_its_bits_beside_counting_and_goes_on_with_a_text(daivi
     assert bits == pytest.approx(loss / math.log(2), abs=1e-3)
     assert five < one
     assert bits < one / 2  # it has learnt more than how frequent each letter is
+    assert "The net begins every 16 characters with" in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
     run = re.search(r"^run (\w{12})", said.out, re.MULTILINE)[1]
 
     more = daiving("predict", run, "the ", "--length", 4, "--temperature", 0)
@@ -157,20 +175,49 @@ def test_a_text_run_tells_its_bits_beside_counting_and_goes_on_with_a_text(daivi
     strange = daiving("predict", run, "the €")
     assert strange.code == 2
     assert "'€' is a character that the net does not know" in strange.err
+    unfit = daiving("predict", run, "the ", "--invert")
+    assert unfit.code == 2
+    assert f"--invert is about images, and the run {run} reads texts." in unfit.err
+    nothing = daiving("predict", run)
+    assert "There are no texts to go on with." in nothing.err
+    assert f"write: daiving predict {run} a." in nothing.err  # "The " has a T, which the net does not know
+
+
+def test_a_text_is_printed_as_it_is_drawn(capsys, monkeypatch):
+    seen = []
+
+    def slowly(net, symbols, text, *, window, length):
+        for letter in "xyz"[:length]:
+            yield letter
+            seen.append(capsys.readouterr().out)
+
+    monkeypatch.setattr("daiving.sampling.following", slowly)
+    of_texts(SimpleNamespace(net=None, symbols=(), shape=(8,)), Predict("run", ("the ",), length=2))
+    assert seen == ["the x", "y"]
 
 
 def test_a_names_run_gives_the_likeliest_classes_with_their_probabilities(daiving, desk, monkeypatch):
     monkeypatch.chdir(desk)
-    said = daiving("train", "rnn:hidden=8", "--task", "names:folder=parity", "--epochs", 2, "--log", "none")
+    said = daiving("train", "gru:hidden=8", "--task", "names:folder=parity", "--epochs", 2, "--log", "none")
     assert said.code == 0, said.err
     assert "bits" not in said.out
     run = re.search(r"^run (\w{12})", said.out, re.MULTILINE)[1]
     lines = daiving("predict", run, "abba", "c").out.splitlines()
+    for flag, value in (("--length", 0), ("--temperature", 0), ("--top-k", 1), ("--seed", 0)):
+        unfit = daiving("predict", run, "abba", flag, value)
+        assert unfit.code == 2
+        assert f"{flag} is about texts, and the run {run} reads names." in unfit.err
+    assert "There are no names to classify." in daiving("predict", run).err
     for line, name in zip(lines, ("abba", "c"), strict=True):
         found = re.fullmatch(rf"{name}: (Even|Odd) ([\d.]+)%   (Even|Odd) ([\d.]+)%", line)
         assert {found[1], found[3]} == set(NAMES)
         assert float(found[2]) + float(found[4]) == pytest.approx(100, abs=0.11)
         assert float(found[2]) >= float(found[4])
+
+    pytest.importorskip("onnxscript")  # in a process of its own, for pytest catches what a library logs
+    written = call("export", run, "--to", "onnx", cwd=desk)
+    assert (written.returncode, written.stderr) == (0, "")
+    assert re.fullmatch(rf"{run}\.onnx: [\d,]+ bytes; logits of onnxruntime .*\n", written.stdout)
 
 
 # Nets and tasks that do not fit

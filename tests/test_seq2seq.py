@@ -5,6 +5,7 @@ Source of the 384 M weights of the fixed-vector net: facts zoo.md, 2.8.
 
 from itertools import product
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -61,6 +62,17 @@ def test_a_padded_batch_gives_what_each_pair_gives_alone(make):
         assert score(net, source, target).item() == pytest.approx(scores[row].item(), abs=1e-12)
         found = beam_search(net, source, width=3, longest=4)
         assert found.symbols[0].equal(answers.symbols[row][answers.symbols[row] >= 0])
+
+
+@BOTH
+def test_lists_and_narrow_numbers_are_taken(make):
+    net = make()
+    wanted, found = score(net, SOURCE, TARGET), greedy(net, SOURCE, longest=3)
+    for changed in (lambda x: x.int(), lambda x: x.to(torch.int8), lambda x: x.tolist()):
+        assert score(net, changed(SOURCE), changed(TARGET)).equal(wanted)
+        assert greedy(net, changed(SOURCE), longest=3).symbols.equal(found.symbols)
+    whole = TARGET[:1]
+    assert score(net, SOURCE[:1], whole.to(torch.uint8)).equal(score(net, SOURCE[:1], whole))
 
 
 def sigmoid(x):
@@ -255,6 +267,13 @@ MISTAKES = {
     "A target goes on behind a -1": lambda: NET(SOURCE, TARGET.flip(1)),
     "longest=0 and width=1": lambda: greedy(NET, SOURCE, longest=0),
     "longest=50 and width=0": lambda: beam_search(NET, SOURCE, width=0),
+    "longest=1.5 and width=1": lambda: greedy(NET, SOURCE, longest=1.5),
+    "longest=50 and width=True": lambda: beam_search(NET, SOURCE, width=True),
+    "The sources are of shape 4, int64": lambda: greedy(NET, SOURCE[0]),
+    "The targets are of shape 3 x 2, float32": lambda: score(NET, SOURCE, TARGET.float()),
+    "The targets are not one tensor": lambda: NET(SOURCE, [[0, 1], [2], []]),
+    "no reads of RNNsearch called 'older'": lambda: searching(reads="older"),
+    "no init of RNNsearch called 'papers'": lambda: RNNsearch(5, 4, init="papers", **SIZES),
     "The net answers NaN": lambda: greedy(broken(), SOURCE, longest=2),
 }
 
@@ -265,9 +284,17 @@ def broken():
     return net
 
 
+@pytest.fixture
+def as_a_user_has_it():
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("as_a_user_has_it")
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_explained_in_three_sentences(words):
     with pytest.raises(FixableError) as caught:
         MISTAKES[words]()
     assert words in caught.value.wrong
-    assert all(part.endswith(".") for part in (caught.value.wrong, caught.value.expected, caught.value.fix))
+    assert all(part.endswith((".", "?")) for part in (caught.value.wrong, caught.value.expected, caught.value.fix))

@@ -3,12 +3,14 @@
 import importlib
 import inspect
 
+import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
 from test_every_net_keeps_the_contract import assert_three_sentences
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from daiving.anatomy import cost, look
 from daiving.errors import FixableError
@@ -85,12 +87,12 @@ def choices():
 def test_each_legal_option_and_each_preset_builds_a_net_that_answers_and_differs(name, choice):
     assert None not in choice.values()
     shape = {"hidden": 4} if choice.get("output") in ("none", "softmax") else {}
+    shape |= {"input": "embedding"} if "embedding" in choice else {}
     net, plain = small(name, **shape | choice), small(name, **shape)
     answer = net.eval()(WHATEVER)
     assert answer.shape == (3, 6, 4)
     same = answer.shape == plain(WHATEVER).shape and torch.equal(answer, plain.eval()(WHATEVER))
-    alone = "embedding" in choice or "dropout" in choice  # which need input=embedding, or two layers and training
-    assert same is alone
+    assert same is ("dropout" in choice)  # which needs two layers and training
 
 
 # What it does with sequences
@@ -182,6 +184,12 @@ def test_nets_stacked_under_vmap_answer_as_each_alone(name, each_step):
         assert torch.allclose(net(x), answer, atol=1e-6)
 
 
+def test_a_net_that_was_recorded_on_full_sequences_reads_padded_ones(name):
+    net = small(name, bidirectional=True)
+    recorded = make_fx(net)(WHATEVER.clamp(min=0))
+    assert torch.allclose(recorded(WHATEVER), net(WHATEVER), atol=1e-6)
+
+
 # The lecture's variants
 
 
@@ -224,7 +232,30 @@ def test_a_one_hot_net_is_the_embedding_net_whose_weights_are_folded():
     assert torch.allclose(flat(WHATEVER), deep(WHATEVER), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_every_symbol_is_its_own_one_hot_in_every_number_format(dtype):
+    net = SequenceNet(num_symbols=300, hidden=4).to(dtype)
+    seen = []
+    net.recurrent.register_forward_pre_hook(lambda _net, given: seen.append(given[0][0]))
+    net(torch.arange(300)[None])
+    assert seen[0].equal(torch.eye(300, dtype=dtype))
+    assert "front.numbers" not in net.state_dict()
+
+
+def test_the_one_hot_follows_the_weights_wherever_they_come_from():
+    net, double = small("rnn"), small("rnn").double()
+    net.load_state_dict(double.state_dict(), assign=True)
+    assert net(WHATEVER).equal(double(WHATEVER))
+
+
 # What it does not take
+
+
+@pytest.fixture
+def as_a_user_has_it():
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.parametrize(
@@ -240,11 +271,19 @@ def test_a_one_hot_net_is_the_embedding_net_whose_weights_are_folded():
         (lambda: small("rnn")(torch.full((2, 3), -1)), "no symbol in it", "leave empty sequences out"),
         (lambda: small("rnn")(torch.empty(2, 0, dtype=torch.int64)), "no symbol in it", "leave empty sequences out"),
         (lambda: small("rnn")(torch.tensor([[0, 5]])), "symbol number 5", "num_symbols=6"),
-        (lambda: small("rnn")(torch.tensor([[0, -1, 1]])), "behind its padding", "to the end"),
+        (lambda: small("rnn")(torch.tensor([[0, -2]])), "symbol number -2", "-1 for padding"),
+        (lambda: small("rnn")(torch.tensor([[0, -1, 1]])), "goes on behind a -1", "to the end"),
+        (lambda: small("rnn")(WHATEVER.float()), "of shape 3 x 6, float32", "x.long()"),
+        (lambda: small("rnn")(WHATEVER[0]), "of shape 6, int64", "x[None]"),
+        (lambda: SequenceNet(cell="lstn"), "no cell of a net of sequences called 'lstn'", "did you mean 'lstm'"),
+        (lambda: SequenceNet(input="onehot"), "no input of a net of sequences", "did you mean 'one_hot'"),
+        (lambda: SequenceNet(output="softmx"), "no output of a net of sequences", "did you mean 'softmax'"),
+        (lambda: SequenceNet(num_classes=0), "num_classes=0", "count them"),
+        (lambda: SequenceNet(num_symbols=2.0), "num_symbols=2.0", "count them"),
         (lambda: small("rnn", bidirectional=True).forward_from(WHATEVER), "bidirectional", "bidirectional=false"),
     ],
 )
-def test_what_it_cannot_be_or_read_is_said_in_three_sentences(make, wrong, fix):
+def test_what_it_cannot_be_or_read_is_said_in_three_sentences(make, wrong, fix, as_a_user_has_it):
     with pytest.raises(FixableError, match=wrong) as raised:
         make()
     assert_three_sentences(raised.value)

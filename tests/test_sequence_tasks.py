@@ -21,6 +21,7 @@ from daiving.recipe import Recipe, named
 from daiving.tasks import load, parse
 from daiving.tasks.batches import Batches, tight
 from daiving.tasks.data import Examples, pack
+from daiving.tasks.names import counts_note
 from daiving.tasks.ngrams import NGrams
 from daiving.tasks.text import sequences, stream
 from daiving.train import cross_entropy, evaluate, fit, loss_of
@@ -143,6 +144,7 @@ def test_without_a_file_the_text_is_shakespeare_where_the_data_folder_has_it_els
         (b"aaaa" * 100, "one distinct character, 'a', 400 times"),
         (b"abc" * 10, "has 30 characters, too few for sequences of 64 steps"),
         (b"ab" * 100 + b"\xff", "byte 201 of 201"),
+        ("ab\ufffd".encode() * 100, r"has the character U\+FFFD \(\ufffd\) 80 times"),
         (None, "There is no text file"),
     ],
 )
@@ -191,8 +193,13 @@ def test_names_keep_their_letters_count_once_a_nation_and_stay_in_one_split(nati
     assert not groups[0] & groups[2]
     assert not groups[1] & groups[2]
     assert "15 more lines" in data.notes[0]
-    assert "1 times" in data.notes[1]
+    assert "1 time a name belongs" in data.notes[1]
     assert "Ł" in "".join(data.symbols) or "'Ł'" in data.notes[-1]
+
+
+def test_of_names_only_what_occurs_is_told():
+    assert counts_note(20, 2, 0, 0) == ("20 names of 2 nations.",)
+    assert counts_note(20, 2, 1, 0) == ("20 names of 2 nations; 1 more line says what another says: left out.",)
 
 
 def test_an_archive_of_the_data_folder_is_read_as_a_folder_is(nations, tmp_path):
@@ -324,6 +331,12 @@ def test_the_probabilities_of_all_symbols_sum_to_one_and_none_is_zero(train, bef
     each = [model.probabilities(np.array([*before, symbol]))[-1] for symbol in range(5)]
     assert sum(each) == pytest.approx(1, abs=1e-12)
     assert min(each) > 0
+
+
+def test_a_text_of_one_symbol_has_no_bits():
+    for text in ([], [1]):
+        with pytest.raises(ValueError, match="two symbols or more"):
+            NGrams(np.array([0, 1, 0]), 2, 2).bits(np.array(text, dtype=np.int64))
 
 
 def test_a_bigram_is_the_formula_by_hand():

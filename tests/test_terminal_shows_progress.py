@@ -6,7 +6,9 @@ import pytest
 from readings import study
 from rich.console import Console
 
+from daiving.commands.lab import told
 from daiving.events import Epoch, Step
+from daiving.show.log import plain
 from daiving.show.terminal import Board
 from daiving.study.execute import Done, Looked, Started, Told
 from daiving.study.reading import compare
@@ -53,3 +55,15 @@ def test_a_run_at_work_has_a_row_until_it_is_done(reading):
     assert "epoch" not in seen(board)
     assert "0 of at most 20 pairs done. Ctrl-C stops, and nothing is lost." in seen(board)
     assert max(map(len, seen(board).splitlines())) <= 80
+
+
+def test_an_epochs_line_fits_80_columns(digits):
+    (line,) = plain([Epoch(100, 6300, 12.3456, 12.3456, 1.0, 599.9, 9999.9, True)], digits)
+    assert len(line) <= 80
+    assert line.endswith("best")
+
+
+def test_of_many_epochs_the_first_the_last_every_tenth_and_the_best_are_shown():
+    history = [{"epoch": epoch, "best": epoch in (1, 2, 37)} for epoch in range(1, 101)]
+    assert [row["epoch"] for row in told(history)] == [1, 10, 20, 30, 37, 40, 50, 60, 70, 80, 90, 100]
+    assert told(history[:20]) == history[:20]

@@ -17,6 +17,7 @@ class Option:
     among: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
+    needs: tuple[str, Any] | None = None  # another option and the value without which this one does nothing
 
 
 def split(text: str) -> tuple[str, dict[str, str]]:
@@ -74,6 +75,14 @@ def settle(kind: str, name: str, given: Mapping[str, Any], table: Mapping[str, O
                 fix=f"leave {key} out to get {show(option.default)}, or choose one that is legal.",
             )
         settled[key] = value
+    for key in given:
+        needs = table[key].needs
+        if needs and settled[needs[0]] != needs[1]:
+            raise FixableError(
+                f"The {kind} '{name}' has {key}={given[key]}, which does nothing with {needs[0]}={settled[needs[0]]}.",
+                expected=f"{key} together with {needs[0]}={needs[1]}.",
+                fix=f"write {needs[0]}={needs[1]} as well, or leave {key} out.",
+            )
     return settled
 
 

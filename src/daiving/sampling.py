@@ -6,7 +6,9 @@ trained on sequences of one length, each from an empty state.
 """
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -19,8 +21,13 @@ from daiving.tasks.symbols import UNKNOWN
 Reader = Callable[[Tensor], Tensor]  # from the next symbols, t, to the logits of what comes behind them
 
 
+def continued(net: nn.Module, symbols: Sequence[str], text: str, **how: Any) -> str:
+    """All that `following` draws, as one text."""
+    return "".join(following(net, symbols, text, **how))
+
+
 @torch.inference_mode()
-def continued(
+def following(
     net: nn.Module,
     symbols: Sequence[str],
     text: str,
@@ -30,25 +37,24 @@ def continued(
     top_k: int = 0,
     seed: int = 0,
     window: int = 64,
-) -> str:
-    """`length` more characters behind `text`, drawn from the net's probabilities; the same for the same seed.
+) -> Iterator[str]:
+    """`length` more characters behind `text`, one by one, drawn from the net's probabilities; a seed fixes them.
 
     The logits are divided by `temperature`: below 1 the likely becomes likelier, 0 takes the likeliest always. `top_k`
     draws among the k likeliest alone, 0 among all. A net that cannot carry its state (no `forward_from`) reads the last
     `window` characters anew for each. Raises `FixableError` for characters that the net does not know, for values out
-    of range, and for a net whose answer is not finite.
+    of range, and for a net whose answer is not finite, when the first character is asked for.
     """
-    check_drawing(length, temperature, top_k)
+    check_drawing(length, temperature, top_k, seed)
     read, random = reader(net, window), torch.Generator().manual_seed(seed)
-    out, logits = [], read(numbers(text, symbols))
+    logits = read(numbers(text, symbols))
     for left in range(length, 0, -1):
         if not logits.isfinite().all():
             raise not_finite()
         place = drawn(without_unknown(logits, symbols), temperature, top_k, random)
-        out.append(symbols[place])
+        yield symbols[place]
         if left > 1:
             logits = read(torch.tensor([place]))
-    return "".join(out)
 
 
 @torch.inference_mode()
@@ -123,16 +129,17 @@ def numbers(text: str, symbols: Sequence[str]) -> Tensor:
     return torch.from_numpy(encoded(text, tuple(symbols)))
 
 
-def check_drawing(length: int, temperature: float, top_k: int) -> None:
-    for flag, value, right in (
-        ("length", length, 1 <= length <= 1_000_000),
-        ("temperature", temperature, 0 <= temperature < math.inf),
-        ("top-k", top_k, top_k >= 0),
+def check_drawing(length: int, temperature: float, top_k: int, seed: int) -> None:
+    for flag, value, kind, low, high, right in (
+        ("length", length, Integral, 1, 1_000_000, "a whole number from 1 to 1,000,000."),
+        ("temperature", temperature, Real, 0, sys.float_info.max, "a number from 0, which takes the likeliest always."),
+        ("top-k", top_k, Integral, 0, math.inf, "a whole number from 0, which draws among all."),
+        ("seed", seed, Integral, 0, 10**12, "a whole number from 0 to 10^12."),
     ):
-        if not right:
+        if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
             raise FixableError(
-                f"A text cannot be continued with a {flag} of {value}.",
-                expected="a length from 1 to 1,000,000; a temperature from 0, the likeliest always; a top-k from 0.",
+                f"A text cannot be continued with a {flag} of {value!r}.",
+                expected=right,
                 fix=f"leave --{flag} out, or give another.",
             )
 

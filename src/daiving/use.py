@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.files import read_json, write_atomic
+from daiving.files import read_json, saved
 from daiving.nets.recurrent import Recurrent
 from daiving.nets.user import source_hash
-from daiving.study.keep import read_tensors, write_tensors
+from daiving.study.keep import packed, read_tensors
 from daiving.study.plan import Arm, arm_from
 from daiving.study.record import FINISHED, status_of
 from daiving.study.worker import make_net
@@ -128,11 +128,15 @@ def read_image(path: Path, model: Trained, *, invert: bool) -> np.ndarray:
 
 
 def export_safetensors(model: Trained, out: Path) -> float:
-    """Weights by name, with the classes and the net's name as metadata; read back and equal, so it returns 0."""
+    """Weights by name, with the classes and the net's name as metadata; read back and equal, so it returns 0.
+
+    Raises `FixableError` for a file that cannot be written.
+    """
     about = {"net": model.arm.label, "classes": "\n".join(model.classes)}
     if model.symbols:
         about |= {"classes": json.dumps(model.classes), "symbols": json.dumps(model.symbols)}  # one may be "\n"
-    write_tensors(out, model.net.state_dict(), about)
+    content = packed(model.net.state_dict(), about)
+    saved(out, lambda file: file.write(content))
     back = read_tensors(out)
     assert back is not None
     assert all(torch.equal(t, back[0][name]) for name, t in model.net.state_dict().items())
@@ -144,7 +148,8 @@ def export_onnx(model: Trained, out: Path) -> float:
     "symbols" (n, t), int64, to "logits" (n, classes) or (n, t, classes).
 
     The file is run by onnxruntime on random inputs and held against torch before it gets its name; returns the
-    largest difference of a logit. Raises `FixableError` where they disagree or the packages are not installed.
+    largest difference of a logit. Raises `FixableError` where they disagree, the packages are not installed, or the
+    file cannot be written.
     """
     try:
         import onnxruntime
@@ -156,7 +161,8 @@ def export_onnx(model: Trained, out: Path) -> float:
             fix="pip install 'daiving[onnx]'.",
         ) from None
     name = "symbols" if model.symbols else "images"
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that no net here needs
+    for library in ("torch.onnx", "onnxscript"):  # of packages that no net here needs, and what it does not fold
+        logging.getLogger(library).setLevel(logging.ERROR)
     with warnings.catch_warnings(), step_by_step(model.net):
         warnings.simplefilter("ignore")  # the exporter warns about its own insides
         try:
@@ -176,8 +182,8 @@ def export_onnx(model: Trained, out: Path) -> float:
                 fix="export to safetensors instead.",
             ) from None
     assert program is not None
-    packed = program.model_proto.SerializeToString()
-    session = onnxruntime.InferenceSession(packed, providers=["CPUExecutionProvider"])
+    content = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for n in (1, 7):
         inputs = made_up(model, n)
@@ -192,7 +198,7 @@ def export_onnx(model: Trained, out: Path) -> float:
                 fix="export to safetensors instead, and report the net with this message.",
             )
         worst = max(worst, difference)
-    write_atomic(out, lambda file: file.write(packed))
+    saved(out, lambda file: file.write(content))
     return worst
 
 

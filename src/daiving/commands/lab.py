@@ -16,6 +16,7 @@ from daiving.files import read_json
 from daiving.study.index import index
 from daiving.study.record import DEFAULT_LAB, Lab, read_lines, result_of, status_of
 
+FEW = 20  # epochs that are all printed; of more, the first, the last, every tenth and the best
 SHORT = 8  # characters of an id that are printed; any beginning that is unique will do
 
 
@@ -100,14 +101,24 @@ def show_run(folder: Path) -> None:
     history = result.history if result else [row for row in rows if row.get("event") == "epoch"]
     if history:
         table = grid("epoch", "train loss", "val loss", "val accuracy", "seconds", "")
-        for row in history:
+        for row in told(history):
             numbers = (f"{row['train_loss']:.4f}", f"{row['val_loss']:.4f}", f"{row['val_accuracy']:.2%}")
             seconds = f"{row['seconds']:.1f}" if row["seconds"] else "packed"
             table.add_row(str(row["epoch"]), *numbers, seconds, "best so far" if row["best"] else "")
         Console(highlight=False).print(table)
+        if len(history) > FEW:
+            print(f"Of {len(history)} epochs: first, last, every tenth, best. All are in events.jsonl.")
     print("recipe: " + ", ".join(f"{key} {value}" for key, value in arm.get("recipe", {}).items()))
     print("on: " + ", ".join(f"{key} {value}" for key, value in about.get("environment", {}).items()))
     print(f"folder: {os.path.relpath(folder)}")
+
+
+def told(history: Sequence[Any]) -> list[Any]:
+    """The rows of epochs that are worth printing."""
+    if len(history) <= FEW:
+        return list(history)
+    best = max((i for i, row in enumerate(history) if row["best"]), default=0)  # the last that was better than all
+    return [row for i, row in enumerate(history) if i in (0, best, len(history) - 1) or row["epoch"] % 10 == 0]
 
 
 def grid(*columns: str) -> Table:

@@ -1,6 +1,7 @@
 """daiving train: one network, one seed, stored like every run of a study."""
 
 import os
+import textwrap
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from daiving.study.probe import cost_of
 from daiving.study.process import RunFailed, failure, heard, prepare_run, spawn
 from daiving.study.record import DEFAULT_LAB, FINISHED, Lab, result_of
 from daiving.tasks.data import Data
+
+WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         plan, data = planned(flags.task, {"net": flags.net}, recipe_of(flags), lab.root, flags.data)
         folder = prepare_run(plan, lab, plan.arms[0], check_seed(flags.seed), task_row(plan, lab, flags.data))
         for note in data.notes:
-            print(f"Note: {note}")
+            print(wrapped(f"Note: {note}"))
         if result_of(folder):
             print("This run is finished; nothing is left to do.")
         else:
@@ -73,10 +76,11 @@ def main(arguments: Sequence[str]) -> int:
     else:
         print(
             f"test: accuracy {result.metrics['accuracy']:.2%}, loss {result.metrics['loss']:.4f} nats "
-            f"(n = {result.examples}, weights of the best epoch; one run says little: compare arms over seeds)"
+            f"(n = {result.examples}, the best epoch's weights)"
         )
         for line in in_bits(plan.task, data, result.metrics["loss"]):
-            print(line)
+            print(wrapped(line))
+        print("One run says little: compare arms over seeds.")
     print(f"run {folder.name} in {os.path.relpath(folder)}")
     return 0 if result.status == FINISHED else 1
 
@@ -90,11 +94,15 @@ def in_bits(task: str, data: Data, loss: float) -> list[str]:
 
     train, test = stream(data.train), stream(data.test)
     one, five = (NGrams(train, len(data.symbols), order).bits(test) for order in (1, 5))
+    often = "every character" if data.shape[0] == 1 else f"every {data.shape[0]} characters"
     return [
-        f"bits per character of test: {to_bits(loss):.3f}; by counting: unigram {one:.3f}, 5-gram {five:.3f} "
-        "(Kneser-Ney)",
-        f"(the net begins each {data.shape[0]} characters with an empty memory; the 5-gram always sees four back)",
+        f"bits per character of test: {to_bits(loss):.3f}; by counting: unigram {one:.3f}, 5-gram {five:.3f}",
+        f"(The net begins {often} with an empty memory; the 5-gram, Kneser-Ney's, always sees four characters back.)",
     ]
+
+
+def wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def follow(plan: Plan, folder: Path, seed: int) -> Generator[Event, None, None]:

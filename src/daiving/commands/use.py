@@ -1,5 +1,7 @@
 """daiving predict, export: what to do with a trained network."""
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from tyro.conf import Positional
 from daiving.commands.flags import arg, parse
 from daiving.commands.lab import existing
 from daiving.errors import FixableError, unknown
+from daiving.files import read_json
 from daiving.study.plan import check_seed
 from daiving.study.record import DEFAULT_LAB
 
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
     from daiving.use import Trained
 
 TOP = 3  # classes printed for an image or a name
+KINDS = {  # what runs read: what predict takes for it, and its own flags
+    "images": ("one PNG or JPEG file", ("invert",)),
+    "names": ("one name", ()),
+    "texts": ("one text", ("length", "temperature", "top_k", "seed")),
+}
 BRIGHT = 0.6  # mean brightness from which an image is not what a net for bright strokes on black has seen
 
 
@@ -31,13 +39,16 @@ class Predict:
 
     run: Annotated[Positional[str], arg("the id of a finished run, or the beginning of one")]
     inputs: Annotated[Positional[tuple[str, ...]], arg("PNG or JPEG files, names, or texts to go on with")]
-    length: Annotated[int, arg("a text: how many characters more")] = 200
-    temperature: Annotated[float, arg("a text: below 1 keeps to the likely, 0 takes the likeliest")] = 1.0
-    top_k: Annotated[int, arg("a text: draw among the k likeliest characters; 0 among all")] = 0
-    seed: Annotated[int, arg("a text: what the draws begin from")] = 0
-    invert: Annotated[bool, arg("exchange bright and dark, for ink on paper where the net learnt bright on dark")] = (
-        False
-    )
+    # None where left out: what is given must fit the run.
+    length: Annotated[int | None, arg("a text: how many characters more; 200 if left out")] = None
+    temperature: Annotated[
+        float | None, arg("a text: below 1 keeps to the likely, 0 takes the likeliest; 1 if left out")
+    ] = None
+    top_k: Annotated[int | None, arg("a text: draw among the k likeliest characters; among all if left out")] = None
+    seed: Annotated[int | None, arg("a text: what the draws begin from; 0 if left out")] = None
+    invert: Annotated[
+        bool, arg("images: exchange bright and dark, for ink on paper where the net learnt bright on dark")
+    ] = False
     lab: Annotated[Path, arg("the lab's folder")] = DEFAULT_LAB
 
 
@@ -53,18 +64,50 @@ class Export:
 
 def predict(arguments: Sequence[str]) -> None:
     flags = parse(Predict, arguments, "predict")
-    if not flags.inputs:
-        raise FixableError(
-            "There is no image to classify, no name, and no text to go on with.",
-            expected="one PNG or JPEG file or more behind the run's id; for a run on characters, a name or a text.",
-            fix=f"write: daiving predict {flags.run} image.png.",
-        )
-    check_seed(flags.seed)
+    if flags.seed is not None:
+        check_seed(flags.seed)
     folder = existing(flags.lab).find(flags.run, "run")
+    kind, example = kind_and_example(folder)
+    check_fits(flags, kind, example)
     from daiving.use import trained  # heavy imports wait until the call is known to be good
 
-    model = trained(folder)
-    (of_images if not model.symbols else of_texts if model.each_step else of_names)(model, flags)
+    {"images": of_images, "names": of_names, "texts": of_texts}[kind](trained(folder), flags)
+
+
+def kind_and_example(folder: Path) -> tuple[str, str]:
+    """What a run's net takes, as its run.json says (of one that is damaged `trained` says more), and one of them."""
+    data = (read_json(folder / "run.json") or {}).get("data")
+    data = data if isinstance(data, dict) else {}
+    symbols = data.get("symbols")
+    if not symbols:
+        return "images", "image.png"
+    kind, usual = ("texts", "The ") if data.get("each_step") else ("names", "Kowalski")
+    known = set(usual) <= set(symbols)
+    return kind, shlex.quote(usual if known else next(filter(str.isalpha, symbols), symbols[0]))
+
+
+def check_fits(flags: Predict, kind: str, example: str) -> None:
+    """Raises `FixableError` for nothing to read, and for flags of another kind of run."""
+    takes, own = KINDS[kind]
+    if not flags.inputs:
+        raise FixableError(
+            f"There are no {kind} to {'go on with' if kind == 'texts' else 'classify'}.",
+            expected=f"{takes} or more behind the run's id, for it reads {kind}.",
+            fix=f"write: daiving predict {flags.run} {example}.",
+        )
+    for other, (_, names) in KINDS.items():
+        for name in names if other != kind else ():
+            value = getattr(flags, name)
+            if value is not None and value is not False:  # a 0 is given
+                raise FixableError(
+                    f"{typed(name)} is about {other}, and the run {flags.run} reads {kind}.",
+                    expected=f"flags about {kind}: {', '.join(map(typed, own)) or 'there are none'}.",
+                    fix="leave it out.",
+                )
+
+
+def typed(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def of_images(model: "Trained", flags: Predict) -> None:
@@ -88,11 +131,14 @@ def of_names(model: "Trained", flags: Predict) -> None:
 
 
 def of_texts(model: "Trained", flags: Predict) -> None:
-    from daiving.sampling import continued
+    from daiving.sampling import following
 
-    how = dict(length=flags.length, temperature=flags.temperature, top_k=flags.top_k, seed=flags.seed)
+    given = {name: getattr(flags, name) for name in KINDS["texts"][1]}
+    how = {name: value for name, value in given.items() if value is not None}
     for text in flags.inputs:
-        print(text + continued(model.net, model.symbols, text, **how, window=model.shape[0]))
+        for i, letter in enumerate(following(model.net, model.symbols, text, **how, window=model.shape[0])):
+            print(letter if i else text + letter, end="", flush=True)  # as it is drawn: a long text takes a while
+        print()
 
 
 def likeliest(classes: Sequence[str], row: Sequence[float]) -> str:
@@ -107,9 +153,9 @@ def export(arguments: Sequence[str]) -> None:
         raise unknown("export format", flags.to, ("safetensors", "onnx"))
     folder = existing(flags.lab).find(flags.run, "run")
     out = flags.out or Path(f"{folder.name}.{flags.to}")
-    if not out.parent.is_dir() or out.is_dir():
+    if not os.path.isdir(out.parent) or os.path.isdir(out):  # Path.is_dir raises for a name that is too long
         raise FixableError(
-            f"'{out}' is a folder." if out.is_dir() else f"There is no folder '{out.parent}' to write into.",
+            f"'{out}' is a folder." if os.path.isdir(out) else f"There is no folder '{out.parent}' to write into.",
             expected="the name of a file, in a folder that is there.",
             fix="make it first, or choose another --out.",
         )

@@ -20,7 +20,7 @@ LONG = 20_000  # epochs
 
 def limit() -> Evidence:
     """Claim 41: e² / (e² + k - 1): the form is right, .71 is for four classes."""
-    run, wide = trained("none"), trained("x5")
+    wide = trained("x5")
     p = bound(CLASSES)
     four = next(k for k in range(2, 11) if f"{bound(k):.2f}" == DECK_BOUND)
     most = trained("softmax").answers[-1].max().item()  # of the net whose matrix the slide prints

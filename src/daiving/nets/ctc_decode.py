@@ -9,31 +9,35 @@ Where this leaves the paper
 
 import heapq
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from daiving.errors import FixableError
+from daiving.nets import padding
 from daiving.nets.ctc import check, ctc_loss
 
 
 def best_path(
-    logits: Float[Tensor, "n t k"], lengths: Int[Tensor, " _"] | None = None, *, blank: int | None = None
+    logits: Float[Tensor, "n t k"],
+    lengths: Integer[Tensor, " _"] | Sequence[int] | None = None,
+    *,
+    blank: int | None = None,
 ) -> Int[Tensor, "n l"]:
     """The labelling of the most probable path (section 3.2): the largest output of every step, collapsed.
 
     Not always the most probable labelling, which many lesser paths can share. -1 stands behind a labelling's end.
+    Raises what `ctc_loss` raises for them and for lengths.
     """
-    blank = check(logits, lengths, blank)
-    check_numbers(logits)
+    lengths, blank = check(logits, lengths, blank)
     path = logits.argmax(2)
     kept = path != blank
     kept[:, 1:] &= path[:, 1:] != path[:, :-1]
-    if lengths is not None:
-        kept &= torch.arange(path.shape[1], device=path.device) < lengths[:, None]
+    kept &= torch.arange(path.shape[1], device=path.device) < lengths[:, None]
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # the kept ones to the front, in their order
     labels = path.masked_fill(~kept, -1).gather(1, order)
     return labels[:, : int(kept.sum(1).max())]
@@ -53,10 +57,17 @@ def prefix_search(
     is more probable than all continuations of any prefix left. That is exact, and can take exponentially long; `split`,
     in the paper 0.9999, cuts the sequence wherever the blank is more probable than that and joins the parts' answers.
 
-    Raises `FixableError` when more than `most` prefixes were continued in one part, and for outputs that are NaN.
+    Raises `FixableError` when more than `most` prefixes were continued in one part, and for outputs that do not fit,
+    or are NaN or inf.
     """
-    blank = check(logits[None], None, blank)
-    check_numbers(logits)
+    if not isinstance(logits, Tensor) or logits.dim() != 2:
+        given = padding.form(logits) if isinstance(logits, Tensor) else f"in a {type(logits).__name__}"
+        raise FixableError(
+            f"Prefix search was given outputs {given}.",
+            expected="the outputs of one sequence, a tensor t x k.",
+            fix="search sequence by sequence: prefix_search(logits[i, : lengths[i]]).",
+        )
+    _, blank = check(logits[None], None, blank)
     log_y = logits.detach().double().log_softmax(1)
     cuts = [] if split is None else [i for i in np.flatnonzero(log_y[:, blank].exp().cpu().numpy() > split) if i]
     labels: tuple[int, ...] = ()
@@ -104,12 +115,3 @@ def search(log_y: np.ndarray, blank: int, most: int) -> tuple[int, ...]:
             if rest > 0:
                 heapq.heappush(left, (-float(whole[i]) - math.log(rest), longer, said[:, i], silent[:, i]))
     return best
-
-
-def check_numbers(logits: Tensor) -> None:
-    if logits.isnan().any():
-        raise FixableError(
-            f"{int(logits.isnan().sum())} of the {logits.numel()} outputs are NaN, and nothing can be read off them.",
-            expected="numbers.",
-            fix="look where the training diverged: a smaller learning rate, or a limit on the gradient's norm.",
-        )

@@ -71,7 +71,9 @@ RECURRENT = {
         "a symbol as one 1 among zeros, or as a row of a table that is learnt",
         among=("one_hot", "embedding"),
     ),
-    "embedding": Option(10, "numbers in a row of that table (input=embedding only)", low=1),
+    "embedding": Option(
+        10, "numbers in a row of that table (input=embedding only)", low=1, needs=("input", "embedding")
+    ),
     "hidden": Option(128, "units: what a layer carries from step to step, in each direction", low=1),
     "layers": Option(1, "layers, each of which reads the states of the one below", low=1),
     "bidirectional": Option(False, "a second pass from the end to the beginning, joined to the first"),

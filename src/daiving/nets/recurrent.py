@@ -32,7 +32,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from daiving.errors import FixableError
-from daiving.nets import axes, engine
+from daiving.nets import axes, engine, padding
 from daiving.nets.loops_parts import at_end
 
 State = tuple[Tensor, ...]
@@ -103,9 +103,9 @@ class Recurrent(nn.Module):
         behind = turned = None
         if lengths is not None:
             lengths = axes.check_lengths(lengths, len(x), x.shape[1], self.batch_first)
-            places = torch.arange(len(x), device=x.device)[:, None]  # t 1
-            behind = (places >= lengths)[:, :, None]  # t n 1: is padding
-            turned = torch.where(places < lengths, lengths - 1 - places, places)[:, :, None]  # t n 1
+            turned, behind = (
+                one.t()[:, :, None] for one in padding.turned(lengths, len(x))
+            )  # t n 1; where from, is over
             x = x.masked_fill(behind, 0)  # whatever lies there, NaN too, must not reach a gradient
         last, steps = [], []
         for layer in range(self.layers):

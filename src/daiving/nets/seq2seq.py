@@ -24,18 +24,20 @@ Legend: `n` pairs, `s` steps of the source, `t` symbols of the target, `k` targe
 end. The last of the k symbols ends an answer: targets are given without it, both nets put it behind them.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
-from daiving.errors import FixableError
+from daiving.errors import FixableError, unknown
+from daiving.nets import padding
 from daiving.nets.cells import GRU, LSTM
 from daiving.nets.recurrent import Recurrent
 
-Symbols = Int[Tensor, "_ _"]
+Symbols = Integer[Tensor, "_ _"] | Sequence
 Tensors = tuple[Tensor, ...]
 
 
@@ -84,7 +86,8 @@ class AdditiveAttention(nn.Module):
 class RNNsearch(nn.Module):
     """Section 3 and appendix A: n x s source symbols and n x t target symbols to `Said`. The defaults are the paper's.
 
-    Raises `FixableError` for symbols that there are not, empty sources, and targets that hold the end themselves.
+    Raises `FixableError` for another `reads` or `init`, for sequences that are not rows of whole numbers, for symbols
+    that there are not, empty sources, and targets that hold the end themselves.
     """
 
     def __init__(
@@ -100,6 +103,9 @@ class RNNsearch(nn.Module):
         init: Literal["paper", "torch"] = "paper",
     ) -> None:
         super().__init__()
+        for name, value, among in (("reads", reads, ("old", "new")), ("init", init, ("paper", "torch"))):
+            if value not in among:
+                raise unknown(f"{name} of RNNsearch", str(value), among)
         self.num_source, self.num_target, self.end, self.reads = num_source, num_target, num_target - 1, reads
         self.source_table = nn.Embedding(num_source, n_emb)
         self.target_table = nn.Embedding(num_target, n_emb)  # E
@@ -113,7 +119,7 @@ class RNNsearch(nn.Module):
             as_bahdanau(self)
 
     def forward(self, source: Symbols, target: Symbols) -> Said:
-        check_pair(self, source, target)
+        source, target = checked_pair(self, source, target)
         memory, state = self.read(source)
         ys = before(target)
         moves = []
@@ -124,7 +130,7 @@ class RNNsearch(nn.Module):
         logits = self.say(ys, torch.stack(read, dim=1), torch.stack(context, dim=1))
         return Said(logits, torch.stack(shares, dim=1))
 
-    def read(self, source: Symbols) -> tuple[Tensors, Tensors]:
+    def read(self, source: Int[Tensor, "n s"]) -> tuple[Tensors, Tensors]:
         """The source's annotations, their keys and which of them there are; and s_0 = tanh(W_s ←h₁)."""
         there = source >= 0
         h = self.encoder(self.source_table(source.clamp(min=0)), lengths=there.sum(1)).outputs
@@ -179,17 +185,16 @@ class FixedVector(nn.Module):
             nn.init.uniform_(p, -0.08, 0.08)
 
     def forward(self, source: Symbols, target: Symbols) -> Said:
-        check_pair(self, source, target)
+        source, target = checked_pair(self, source, target)
         _, state = self.read(source)
         logits, _ = self.say(before(target), state)
         return Said(logits, logits.new_zeros(*logits.shape[:2], 0))
 
-    def read(self, source: Symbols) -> tuple[Tensors, Tensors]:
+    def read(self, source: Int[Tensor, "n s"]) -> tuple[Tensors, Tensors]:
         """Nothing to look at later; and h and c of each layer, n x layers x hid."""
         lengths = (source >= 0).sum(1)
         if self.reverse:
-            place = torch.arange(source.shape[1], device=source.device).expand_as(source)
-            source = source.gather(1, torch.where(source < 0, place, lengths[:, None] - 1 - place))
+            source = source.gather(1, padding.turned(lengths, source.shape[1])[0])
         through = self.encoder(self.source_table(source.clamp(min=0)), lengths=lengths)
         return (), tuple(one.transpose(0, 1) for one in through.state)
 
@@ -207,9 +212,10 @@ class FixedVector(nn.Module):
 
 def score(net: RNNsearch | FixedVector, source: Symbols, target: Symbols) -> Float[Tensor, " n"]:
     """ln p(target and its end | source) of each pair, in nats; minus its mean is the papers' loss."""
+    logits = net(source, target).logits
+    target = padding.whole(target, "target", logits.device)
     wanted = F.pad(target, (0, 1), value=-1)
     wanted[torch.arange(len(target), device=target.device), (target >= 0).sum(1)] = net.end
-    logits = net(source, target).logits
     return -F.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=-1, reduction="none").sum(1)
 
 
@@ -230,34 +236,40 @@ def as_bahdanau(net: RNNsearch) -> None:
             nn.init.normal_(p, std=0.001 if name.startswith("attention") else 0.01)
 
 
-def check_pair(net: RNNsearch | FixedVector, source: Tensor, target: Tensor) -> None:
+def checked_pair(net: RNNsearch | FixedVector, source: Symbols, target: Symbols) -> tuple[Tensor, Tensor]:
+    """Both as int64, when they fit the net and each other."""
+    source, target = checked_source(net, source), padding.whole(target, "target", net.head.weight.device)
     if len(target) != len(source):
         raise FixableError(
             f"There are {len(source)} sources and {len(target)} targets.",
             expected="a target for each source, on the first axis of both.",
             fix="pair them up; an empty target is a row of -1.",
         )
-    check_source(net, source)
     check_symbols("target", target, net.end)
-    if (target == net.end).any():
+    if padding.known(target) and (target == net.end).any():
         raise FixableError(
             f"A target holds the symbol {net.end}, which is its end: the net puts it there itself.",
             expected=f"symbols from 0 to {net.end - 1}, and -1 behind the target's last.",
             fix="leave the end out, or build the net with one symbol more.",
         )
+    return source, target
 
 
-def check_source(net: RNNsearch | FixedVector, source: Tensor) -> None:
+def checked_source(net: RNNsearch | FixedVector, source: Symbols) -> Tensor:
+    source = padding.whole(source, "source", net.head.weight.device)
     check_symbols("source", source, net.num_source - 1)
-    if source.numel() == 0 or (source[:, 0] < 0).any():
+    if source.numel() == 0 or (padding.known(source) and (source[:, 0] < 0).any()):
         raise FixableError(
             "A source is empty, and there is nothing to begin from.",
             expected="one symbol or more in each source, and one source or more.",
             fix="leave empty sources out.",
         )
+    return source
 
 
 def check_symbols(what: str, x: Tensor, highest: int) -> None:
+    if not padding.known(x):
+        return
     if x.numel() and not -1 <= int(x.min()) <= int(x.max()) <= highest:
         wrong = x.min() if x.min() < -1 else x.max()
         raise FixableError(
@@ -265,9 +277,4 @@ def check_symbols(what: str, x: Tensor, highest: int) -> None:
             expected=f"numbers from 0 to {highest}, and -1 behind a {what}'s last.",
             fix="number the symbols without gaps, or build the net with as many as there are.",
         )
-    if ((x[:, :-1] < 0) & (x[:, 1:] >= 0)).any():
-        raise FixableError(
-            f"A {what} goes on behind a -1.",
-            expected=f"-1 only behind a {what}'s last symbol.",
-            fix="move each sequence's symbols to the front.",
-        )
+    padding.check_ends(x, what)

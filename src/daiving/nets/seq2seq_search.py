@@ -8,6 +8,7 @@ that all answers are whole and their probabilities can be compared. A narrow bea
 so the greedy answer is one of the candidates, and the beam's is never less probable. No normalisation by length.
 """
 
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from daiving.errors import FixableError
-from daiving.nets.seq2seq import FixedVector, RNNsearch, check_source
+from daiving.nets.seq2seq import FixedVector, RNNsearch, Symbols, checked_source
 
 Net = RNNsearch | FixedVector
 
@@ -28,19 +29,20 @@ class Answer(NamedTuple):
 
 
 @torch.no_grad()
-def greedy(net: Net, source: Int[Tensor, "n s"], *, longest: int = 50) -> Answer:
+def greedy(net: Net, source: Symbols, *, longest: int = 50) -> Answer:
     """The most probable symbol, then the most probable one behind it, until that is the end.
 
-    Raises `FixableError` for `longest` below 1, for sources that the net cannot read, and when the net answers NaN.
+    Raises `FixableError` for `longest` that is no whole number from 1, for sources that the net cannot read, and when
+    the net answers NaN.
     """
-    check(net, source, longest)
+    source = checked(net, source, longest)
     return answer(net, source, *follow(net, source, longest))
 
 
 @torch.no_grad()
-def beam_search(net: Net, source: Int[Tensor, "n s"], *, width: int = 12, longest: int = 50) -> Answer:
+def beam_search(net: Net, source: Symbols, *, width: int = 12, longest: int = 50) -> Answer:
     """The most probable answer that `width` beginnings at a time lead to. Raises what `greedy` raises."""
-    check(net, source, longest, width)
+    source = checked(net, source, longest, width)
     best, best_log_p = follow(net, source, longest)
     n, rows = len(source), torch.arange(len(source), device=source.device)
     memory, state = (tuple(one.repeat_interleave(width, 0) for one in part) for part in net.read(source))
@@ -95,11 +97,13 @@ def answer(net: Net, source: Tensor, symbols: Tensor, log_p: Tensor) -> Answer:
     return Answer(symbols, log_p, net(source, symbols).attention)
 
 
-def check(net: Net, source: Tensor, longest: int, width: int = 1) -> None:
-    if longest < 1 or width < 1:
-        raise FixableError(
-            f"An answer cannot be searched for with longest={longest} and width={width}.",
-            expected="at least one symbol, its end not counted, and at least one beginning at a time.",
-            fix="leave them out to get 50 symbols and 12 beginnings.",
-        )
-    check_source(net, source)
+def checked(net: Net, source: Symbols, longest: int, width: int = 1) -> Tensor:
+    """The source as int64, when all of this fits."""
+    for one in (longest, width):
+        if isinstance(one, bool) or not isinstance(one, Integral) or one < 1:
+            raise FixableError(
+                f"An answer cannot be searched for with longest={longest} and width={width}.",
+                expected="whole numbers: at least one symbol, its end not counted, and one beginning at a time.",
+                fix="leave them out to get 50 symbols and 12 beginnings.",
+            )
+    return checked_source(net, source)

@@ -24,10 +24,11 @@ from functools import partial
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
-from daiving.errors import FixableError
+from daiving.errors import FixableError, unknown
+from daiving.nets import padding
 from daiving.nets.cells import GRU, LSTM, RNN
 from daiving.nets.recurrent import Recurrent, State, Through
 
@@ -39,19 +40,19 @@ class OneHot(nn.Module):
 
     def __init__(self, symbols: int) -> None:
         super().__init__()
-        # Floats, so that the answer has the number format that the net was brought to.
-        self.register_buffer("numbers", torch.arange(symbols, dtype=torch.get_default_dtype()), persistent=False)
+        # Whole numbers, which no change of the number format rounds: bfloat16 has no 257.
+        self.register_buffer("numbers", torch.arange(symbols), persistent=False)
 
-    def forward(self, x: Int[Tensor, "n t"]) -> Float[Tensor, "n t sym"]:
-        return (x[:, :, None] == self.numbers).to(self.numbers.dtype)
+    def forward(self, x: Integer[Tensor, "n t"]) -> Float[Tensor, "n t sym"]:
+        return (x[:, :, None] == self.numbers).to(torch.get_default_dtype())
 
 
 class SequenceNet(nn.Module):
     """From sequences of symbols, n x t, to a class a sequence or, with `each_step`, a class a step.
 
     Its parts: `front` (one-hot or a table), `recurrent` (a `Recurrent`), `head` (a linear layer, or an identity).
-    Raises `FixableError` for options that do not fit each other, and for sequences that it cannot read: no symbol at
-    all, or one that there is not.
+    Raises `FixableError` for options that there are not or that do not fit each other, and for sequences that it cannot
+    read: not n x t whole numbers, no symbol at all, or one that there is not.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class SequenceNet(nn.Module):
         each_step: bool = True,
     ) -> None:
         super().__init__()
+        check_options(cell, input, output, num_symbols, num_classes)
         self.num_symbols, self.num_classes, self.each_step = num_symbols, num_classes, each_step
         self.scale, self.softmax = scale, output in ("softmax", "fc_softmax")
         one_hot, has_fc, states = input == "one_hot", output in ("fc", "fc_softmax"), hidden * (1 + bidirectional)
@@ -101,15 +103,15 @@ class SequenceNet(nn.Module):
         )
         self.head = nn.Linear(states, num_classes) if has_fc else nn.Identity()
 
-    def forward(self, x: Int[Tensor, "n t"]) -> Logits:
+    def forward(self, x: Integer[Tensor, "n t"]) -> Logits:
         return self.answer(self.through(x))
 
-    def steps(self, x: Int[Tensor, "n t"]) -> tuple[Logits, Through]:
+    def steps(self, x: Integer[Tensor, "n t"]) -> tuple[Logits, Through]:
         """The answer, and the states and gates of every step, layer and direction, for whoever looks inside."""
         through = self.through(x, gates=True)
         return self.answer(through), through
 
-    def forward_from(self, x: Int[Tensor, "n t"], state: State | None = None) -> tuple[Logits, State]:
+    def forward_from(self, x: Integer[Tensor, "n t"], state: State | None = None) -> tuple[Logits, State]:
         """The answer for a part of a sequence that goes on from `state`, and the state to go on from behind it.
 
         `state` is as `Recurrent` has it, None at the beginning. Raises `FixableError` for a bidirectional net.
@@ -124,9 +126,12 @@ class SequenceNet(nn.Module):
         return self.answer(through), through.state
 
     def through(self, x: Tensor, state: State | None = None, *, gates: bool = False) -> Through:
+        x = padding.whole(x, "sequence")
         lengths = lengths_of(x, self.num_symbols)
-        # Padding, -1, has no row in the table: it gets the first one, which nothing reads.
-        read = self.front(x if isinstance(self.front, OneHot) else x.clamp(min=0))
+        if isinstance(self.front, OneHot):
+            read = self.front(x).to(next(self.recurrent.parameters()).dtype)
+        else:  # padding, -1, has no row in the table: it gets the first one, which nothing reads
+            read = self.front(x.clamp(min=0))
         return self.recurrent(read, state, lengths, gates=gates)
 
     def answer(self, through: Through) -> Tensor:
@@ -145,15 +150,22 @@ class SequenceNet(nn.Module):
 def lengths_of(x: Tensor, symbols: int) -> Tensor | None:
     """How many symbols each sequence has; None where no sequence has padding, which costs less.
 
-    Values are looked at only where there are any to look at: on the meta device, in an exported program and under
-    torch.func every sequence may have padding. Raises `FixableError` for a sequence that is none.
+    Values are looked at only where there are any to look at: in a compiled program and under torch.func every sequence
+    may have padding, on the meta device none has. Raises `FixableError` for a sequence that is none.
     """
     if x.is_meta:
         return None
     lengths = (x >= 0).sum(dim=1)
-    if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if not padding.known(x):
         return lengths
-    shortest, highest = (int(lengths.min()), int(x.max())) if x.numel() else (0, -1)
+    lowest, highest = map(int, torch.aminmax(x)) if x.numel() else (-1, -1)
+    shortest = int(lengths.min()) if x.numel() else 0
+    if lowest < -1:
+        raise FixableError(
+            f"A sequence has the symbol number {lowest}.",
+            expected=f"numbers from 0 to {symbols - 1}, and -1 behind the end.",
+            fix="number the symbols from 0, and write -1 for padding.",
+        )
     if shortest < 1:
         raise FixableError(
             "A sequence has no symbol in it.",
@@ -168,13 +180,25 @@ def lengths_of(x: Tensor, symbols: int) -> Tensor | None:
         )
     if shortest == x.shape[1]:
         return None
-    if bool(((x[:, :-1] < 0) & (x[:, 1:] >= 0)).any()):
-        raise FixableError(
-            "A sequence goes on behind its padding.",
-            expected="all symbols of a sequence first, then nothing but -1.",
-            fix="move the padding to the end of each sequence.",
-        )
+    padding.check_ends(x, "sequence")
     return lengths
+
+
+def check_options(cell: str, input: str, output: str, num_symbols: int, num_classes: int) -> None:
+    for name, value, among in (
+        ("cell", cell, ("rnn", "gru", "lstm")),
+        ("input", input, ("one_hot", "embedding")),
+        ("output", output, ("fc", "none", "softmax", "fc_softmax")),
+    ):
+        if value not in among:
+            raise unknown(f"{name} of a net of sequences", str(value), among)
+    for name, value in (("num_symbols", num_symbols), ("num_classes", num_classes)):
+        if type(value) is not int or value < 1:
+            raise FixableError(
+                f"A net of sequences cannot have {name}={value!r}.",
+                expected="a whole number from 1: how many there are.",
+                fix="count them in the task; build() takes both numbers from there.",
+            )
 
 
 def no_answer(cell: str, output: str, hidden: int, bidirectional: bool, classes: int) -> FixableError:

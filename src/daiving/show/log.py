@@ -9,12 +9,12 @@ EVERY = 10  # steps from one line of the deck's log to the next
 
 
 def plain(events: Iterable[Event], data: Data) -> Iterator[str]:
-    """One line an epoch."""
+    """One line an epoch, 80 columns at most while losses and seconds are what they mostly are."""
     for event in events:
         if isinstance(event, Epoch):
             yield (
-                f"epoch {event.epoch:>3}   train loss {event.train_loss:.4f}   val loss {event.val_loss:.4f}   "
-                f"val accuracy {event.val_accuracy:6.2%}   {event.seconds:6.1f} s{'   best' if event.best else ''}"
+                f"epoch {event.epoch:>3}  train loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}, "
+                f"accuracy {event.val_accuracy:6.2%}  {event.seconds:5.1f} s{'  best' if event.best else ''}"
             )
         elif isinstance(event, Ended) and event.reason == "diverged":
             yield f"stopped: {event.detail}"

@@ -68,10 +68,15 @@ def save(path: Path, state: State, lines: list[str]) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    content = packed(tensors, about)
+    write_atomic(path, lambda file: file.write(content))
+
+
+def packed(tensors: dict[str, Tensor], about: dict[str, str]) -> bytes:
+    """The content of a safetensors file."""
     # Each name gets its own bytes: safetensors refuses tensors that share memory, as tied weights do.
     own = {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
-    packed = safetensors.torch.save(own, about)
-    write_atomic(path, lambda file: file.write(packed))
+    return safetensors.torch.save(own, about)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:

@@ -45,12 +45,18 @@ def load(*, folder: str, split_seed: int, data_dir: Path | None = None, cache_di
         )
     )
     shared = len(names) - len(home)
-    notes = (
-        f"{len(names):,} names of {len(nations)} nations; {again:,} more lines say what another says and are left out.",
+    notes = (*counts_note(len(names), len(nations), again, shared), *strange_note(strange))
+    return pack(train, val, test, nations, notes, symbols)
+
+
+def counts_note(names: int, nations: int, again: int, shared: int) -> tuple[str, ...]:
+    """What a person must know of the files; nothing of what does not occur."""
+    more = "1 more line says" if again == 1 else f"{again:,} more lines say"
+    times = "1 time" if shared == 1 else f"{shared:,} times"
+    return (
+        f"{names:,} names of {nations} nations" + (f"; {more} what another says: left out." if again else "."),
+        *([f"{times} a name belongs to a further nation: no net can get all of those right."] if shared else []),
     )
-    if shared:
-        notes += (f"{shared:,} times a name belongs to a further nation: no net can get all of those right.",)
-    return pack(train, val, test, nations, (*notes, *strange_note(strange)), symbols)
 
 
 def padded(names: list[str], symbols: tuple[str, ...], width: int) -> np.ndarray:
@@ -106,6 +112,7 @@ def unpacked(archive: Path) -> dict[str, str]:
 def missing(wrong: str) -> FixableError:
     return FixableError(
         wrong,
-        expected=f"two files or more, NATION.txt, one name a line and three names or more, or {ARCHIVE}.",
+        expected=f"two files or more, NATION.txt, one name a line and three names or more, or {ARCHIVE}: "
+        "data/names/*.txt of the data of PyTorch's tutorial on name classification.",
         fix="give a folder of such files, --task names:folder=FOLDER, or that of the archive: --data FOLDER.",
     )

@@ -67,7 +67,12 @@ class NGrams:
         return p
 
     def bits(self, text: np.ndarray) -> float:
-        """Mean -log2 of the probabilities, of every symbol but the first: bits a symbol."""
+        """Mean -log2 of the probabilities, of every symbol but the first: bits a symbol.
+
+        Raises `ValueError` for a text of fewer than two symbols.
+        """
+        if len(text) < 2:
+            raise ValueError(f"a text of two symbols or more has bits a symbol, and this one has {len(text)}")
         return float(-np.log2(self.probabilities(text)[1:]).mean())
 
 

@@ -10,11 +10,19 @@ UNKNOWN = "\ufffd"  # Unicode's own sign for a character that is not known
 def alphabet(train: str, rest: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The characters of the training split in Unicode's order, and those of the rest that are none of them.
 
-    Where there are such, `UNKNOWN` is one symbol more, and stands for all of them.
+    Where there are such, `UNKNOWN` is one symbol more, and stands for all of them. Raises `FixableError` where the
+    training split has that one itself: it would mean two things.
     """
+    if count := train.count(UNKNOWN):
+        raise FixableError(
+            f"The training text has the character U+FFFD ({UNKNOWN}) {'once' if count == 1 else f'{count:,} times'}.",
+            expected="a text without it: here it stands for characters that training never shows, and in most files "
+            "for letters that were lost in another encoding.",
+            fix="save the text again from its source in UTF-8, or delete that character.",
+        )
     known = sorted(set(train))
     strange = sorted(set(rest) - set(known))
-    return tuple(known) + ((UNKNOWN,) if strange and UNKNOWN not in known else ()), tuple(strange)
+    return tuple(known) + ((UNKNOWN,) if strange else ()), tuple(strange)
 
 
 def stand_in(text: str, strange: Sequence[str]) -> str:
