@@ -75,11 +75,11 @@ def settle(kind: str, name: str, given: Mapping[str, Any], table: Mapping[str, O
                 fix=f"leave {key} out to get {show(option.default)}, or choose one that is legal.",
             )
         settled[key] = value
-    for key in given:
+    for key, value in settled.items():
         needs = table[key].needs
-        if needs and settled[needs[0]] != needs[1]:
+        if needs and value != table[key].default and settled[needs[0]] != needs[1]:
             raise FixableError(
-                f"The {kind} '{name}' has {key}={given[key]}, which does nothing with {needs[0]}={settled[needs[0]]}.",
+                f"The {kind} '{name}' has {key}={show(value)}, which does nothing with {needs[0]}={settled[needs[0]]}.",
                 expected=f"{key} together with {needs[0]}={needs[1]}.",
                 fix=f"write {needs[0]}={needs[1]} as well, or leave {key} out.",
             )

@@ -55,6 +55,6 @@ def check_ends(x: Int[Tensor, "n l"], what: str) -> None:
 
 def turned(ends: Int[Tensor, " n"], size: int) -> tuple[Int[Tensor, "n size"], Bool[Tensor, "n size"]]:
     """Places that read each row backwards from its own end, padding left where it is; and which places are padding."""
-    place = torch.arange(size, device=ends.device).expand(len(ends), -1)
+    place = torch.arange(size, device=ends.device).expand(ends.shape[0], -1)  # len() would fix the number in an export
     behind = place >= ends[:, None]
     return torch.where(behind, place, ends[:, None] - 1 - place), behind
