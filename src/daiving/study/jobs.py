@@ -4,6 +4,7 @@ Whatever the user's net prints goes to the run's log. When its driver is gone, s
 """
 
 import errno
+import io
 import json
 import multiprocessing
 import os
@@ -35,6 +36,8 @@ def work(job: Sequence[str], log: str, messages: Connection) -> int:
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a net prints reaches its log although its process is killed
+        sys.stdout.reconfigure(line_buffering=True)
     if hasattr(os, "setsid"):
         os.setsid()  # so that Ctrl-C reaches the driver alone, which then stops its workers
     threading.Thread(target=die_with_driver, daemon=True).start()
