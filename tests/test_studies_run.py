@@ -61,7 +61,7 @@ def test_a_study_stops_at_its_verdict_and_cancels_what_is_in_flight(tmp_path):
     assert comparison.verdict == "A"
     done = [e for e in events if isinstance(e, Done)]
     assert len(comparison.pairs) < 8
-    assert len(done) <= 2 * len(comparison.pairs) + 1
+    assert len(done) <= 2 * len(comparison.pairs) + 2  # the next pair may be done before a slow run
     assert "LINEAR BETTER" in str(asked.outcome())
 
 
