@@ -1,7 +1,7 @@
 """What all tests stand on: one torch thread, a clean environment, and the command line called in this process."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,15 @@ def _one_thread_and_a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def types_unchecked() -> Iterator[None]:
+    """Annotations are not checked, as for a user."""
+    from unchecked import unchecked
+
+    with unchecked():
+        yield
 
 
 @pytest.fixture

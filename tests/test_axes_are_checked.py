@@ -3,7 +3,6 @@
 facts: deck.md 2.7. Every message of axes.py and recurrent.py is raised here, and what is right is let through.
 """
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -122,16 +121,8 @@ MISTAKES = {
 }
 
 
-@pytest.fixture
-def _types_unchecked():
-    """As a user has it: the types are checked under test alone."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @pytest.mark.parametrize("name", MISTAKES)
-@pytest.mark.usefixtures("_types_unchecked")
+@pytest.mark.usefixtures("types_unchecked")
 def test_a_mistake_with_axes_is_told_in_three_sentences(name):
     call, parts = MISTAKES[name]
     with pytest.raises(FixableError) as error:

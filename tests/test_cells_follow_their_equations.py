@@ -5,7 +5,6 @@ facts: zoo.md 2.8 (parameters), deck.md 2.6 (the lecture's equations beside torc
 
 from functools import partial
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -286,15 +285,7 @@ def test_a_learnt_start_begins_as_zeros_and_gets_a_gradient(family):
     assert all(not s.requires_grad for s in family(3, 4).start(2))
 
 
-@pytest.fixture
-def _types_unchecked():
-    """As a user has it: the types are checked under test alone."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.mark.usefixtures("_types_unchecked")
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     ("make", "wrong", "fix"),
     [

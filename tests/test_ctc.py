@@ -5,7 +5,6 @@ Source of the weight count of CTC-3l-250h: facts zoo.md, 2.8; of 114,662: Graves
 
 from itertools import groupby, product
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -284,14 +283,7 @@ def one_odd(value):
     return odd
 
 
-@pytest.fixture
-def as_a_user_has_it():
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.mark.usefixtures("as_a_user_has_it")
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_explained_in_three_sentences(words):
     with pytest.raises(FixableError) as caught:

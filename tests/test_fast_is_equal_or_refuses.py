@@ -2,7 +2,6 @@
 
 import copy
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -37,12 +36,8 @@ CASES = {
 POINTWISE = {"googlenet": (38, 20), "bn_inception": (37, 12), "inception_v3": (40, 12)}
 
 
-@pytest.fixture(autouse=True)
-def _shapes_are_not_checked():
-    """The check of annotations, which only tests have, takes the tracer's stand-ins for mistakes."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+# The check of annotations, which only tests have, takes the tracer's stand-ins for mistakes.
+pytestmark = pytest.mark.usefixtures("types_unchecked")
 
 
 def lively(net: nn.Module, x: Tensor) -> nn.Module:

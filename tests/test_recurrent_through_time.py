@@ -8,7 +8,6 @@ import warnings
 from functools import partial
 from typing import NamedTuple
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.profiler import ProfilerActivity, profile
+from unchecked import unchecked
 
 from daiving.errors import FixableError
 from daiving.nets.cells import GRU, LSTM, RNN
@@ -222,9 +222,9 @@ def test_transforms_of_torch_func_equal_a_loop(cell):
             assert apart(found[name][k], p.grad) < 1e-11
 
 
+@pytest.mark.usefixtures("types_unchecked")  # the tracer's stand-ins are no tensors to the check
 def test_a_compiled_model_gives_equal_values_and_gradients():
     torch._dynamo.reset()
-    jaxtyping.config.update("jaxtyping_disable", True)  # the tracer's stand-ins are no tensors to it
     try:
         net, x, _ = case(partial(LSTM, biases=2), layers=1, dtype=torch.float32)
         model = nn.Sequential(nn.Linear(3, 3), net)
@@ -239,7 +239,6 @@ def test_a_compiled_model_gives_equal_values_and_gradients():
         assert apart(got.outputs, expected.outputs) < 1e-6
         assert all(apart(a, p.grad) < 1e-5 for a, p in zip(slope, model.parameters(), strict=True))
     finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
         torch._dynamo.reset()
 
 
@@ -256,14 +255,10 @@ class Outputs(nn.Module):
 def test_tracers_take_the_plain_path(cell):
     """torch.export, through which ONNX goes, follows operations; it would find none in a compiled loop."""
     net, x, _ = case(cell, layers=1, dtype=torch.float32, t=3)
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(net, (x,), strict=False).module()
-            traced = torch.jit.trace(Outputs(net), x, check_trace=False)
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+    with unchecked(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(net, (x,), strict=False).module()
+        traced = torch.jit.trace(Outputs(net), x, check_trace=False)
     other = torch.randn_like(x)
     assert apart(program(other)[0], net(other).outputs) < 1e-6
     assert apart(traced(other), net(other).outputs) < 1e-6

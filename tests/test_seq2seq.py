@@ -5,7 +5,6 @@ Source of the 384 M weights of the fixed-vector net: facts zoo.md, 2.8.
 
 from itertools import product
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -284,14 +283,7 @@ def broken():
     return net
 
 
-@pytest.fixture
-def as_a_user_has_it():
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.mark.usefixtures("as_a_user_has_it")
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_explained_in_three_sentences(words):
     with pytest.raises(FixableError) as caught:

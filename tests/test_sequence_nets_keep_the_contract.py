@@ -3,7 +3,6 @@
 import importlib
 import inspect
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -251,13 +250,6 @@ def test_the_one_hot_follows_the_weights_wherever_they_come_from():
 # What it does not take
 
 
-@pytest.fixture
-def as_a_user_has_it():
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @pytest.mark.parametrize(
     ("make", "wrong", "fix"),
     [
@@ -283,7 +275,7 @@ def as_a_user_has_it():
         (lambda: small("rnn", bidirectional=True).forward_from(WHATEVER), "bidirectional", "bidirectional=false"),
     ],
 )
-def test_what_it_cannot_be_or_read_is_said_in_three_sentences(make, wrong, fix, as_a_user_has_it):
+def test_what_it_cannot_be_or_read_is_said_in_three_sentences(make, wrong, fix, types_unchecked):
     with pytest.raises(FixableError, match=wrong) as raised:
         make()
     assert_three_sentences(raised.value)

@@ -5,13 +5,13 @@ ONNX by its own runtime, where it is installed; Keras by its documented equation
 
 from functools import partial
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import remove_parametrizations
+from unchecked import unchecked
 
 from daiving.errors import FixableError
 from daiving.nets.cells import GRU, LSTM, RNN
@@ -103,12 +103,8 @@ def test_a_parametrized_cell_crosses_once_its_parametrization_is_removed():
 
 def told(call, *parts):
     """The three sentences of the error that a call raises hold these parts."""
-    jaxtyping.config.update("jaxtyping_disable", True)  # as a user has it
-    try:
-        with pytest.raises(FixableError) as error:
-            call()
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+    with unchecked(), pytest.raises(FixableError) as error:
+        call()
     for found, part in zip((error.value.wrong, error.value.expected, error.value.fix), parts, strict=True):
         assert part in found
         assert found.endswith((".", "?"))

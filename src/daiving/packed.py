@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from daiving.events import Ended, Epoch, Event, Step
+from daiving.events import Ended, Event, Step
 from daiving.recipe import Recipe
 from daiving.tasks.batches import Batches, layout, tight
-from daiving.train import State, average, evaluate, lay_out, loss_of, make_optimizer, not_finite, rate
+from daiving.train import State, average, close, diverged, lay_out, loss_of, make_optimizer, not_finite, rate
 
 
 @dataclass(frozen=True)
@@ -204,12 +204,11 @@ def fit(
                     states[k].step = told.step
                     yield k, Step(told.step, epoch, seen, losses[k], told.lr, norms[k])
                 else:
-                    what = "loss" if not math.isfinite(losses[k]) else "gradient"
-                    yield k, Ended("diverged", told.step - 1, f"the {what} of step {told.step} is not finite")
+                    yield k, diverged(told.step - 1, losses[k])
             alive = told.alive
         for k in alive.nonzero().flatten().tolist():
-            done = close(stack, k, nets[k], states[k], val, epoch, (loss_sum / labels)[k].item(), seen / len(train))
-            yield k, done
+            bring_up(stack, k, nets[k], states[k])
+            yield k, close(nets[k], val, states[k], epoch, (loss_sum / labels)[k].item(), 0.0, seen / len(train))
             if not states[k].best:
                 stack.alive[k] = False
                 yield k, not_finite(states[k])
@@ -218,10 +217,8 @@ def fit(
         yield k, Ended("finished", stack.step)
 
 
-def close(
-    stack: Stack, k: int, net: nn.Module, state: State, val: Batches, epoch: int, train_loss: float, share: float
-) -> Epoch:
-    """Score member k after an epoch and bring its state up to date, as `train.fit` does for a run of its own."""
+def bring_up(stack: Stack, k: int, net: nn.Module, state: State) -> None:
+    """Put member k's weights, means and optimizer where `train.fit` has them behind an epoch."""
     stack.unstack(k, net)
     means, names = stack.means(), {}
     for name, p in net.named_parameters(remove_duplicate=False):  # tied weights have several names
@@ -229,16 +226,7 @@ def close(
         first = names[id(p)]
         if first in means:
             state.mean[name] = means[first][k].clone()
-    live = {name: value.clone() for name, value in net.state_dict().items()}
-    net.load_state_dict(live | state.mean)
-    score = evaluate(net, val)
-    best = math.isfinite(score.loss) and score.loss < min((e.val_loss for e in state.history), default=math.inf)
-    if best:
-        state.best = live | {name: m.clone() for name, m in state.mean.items()}
-    state.net, state.optimizer = live, stack.optimizer_of(k)
-    done = Epoch(epoch, stack.step, train_loss, score.loss, score.accuracy, 0.0, share, best)
-    state.history.append(done)
-    return done
+    state.optimizer = stack.optimizer_of(k)
 
 
 def stacked(members: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

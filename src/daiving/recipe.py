@@ -135,36 +135,24 @@ def checked(f: Field, kind: type, value: Any) -> Any:
 
 FIELDS = {f.name: f for f in fields(Recipe)}
 
+DECK = Recipe(
+    epochs=9.0,
+    optimizer="sgd",
+    lr=0.01,
+    momentum=0.5,
+    schedule="constant",
+    clip=0.0,
+    ema=0.0,
+    inputs="unit",
+    layout="channels_first",
+    format="float32",
+)
+
 RECIPES = {
     "default": (Recipe(), "one-cycle AdamW with averaged weights: quick, and little noise between seeds"),
-    "deck": (
-        Recipe(
-            epochs=9.0,
-            optimizer="sgd",
-            lr=0.01,
-            momentum=0.5,
-            schedule="constant",
-            clip=0.0,
-            ema=0.0,
-            inputs="unit",
-            layout="channels_first",
-            format="float32",
-        ),
-        "the lecture's own: SGD .01, momentum .5, batch 64, no decay, nine epochs",
-    ),
+    "deck": (DECK, "the lecture's own: SGD .01, momentum .5, batch 64, no decay, nine epochs"),
     "hello": (
-        Recipe(
-            epochs=100.0,
-            batch=1,
-            optimizer="adam",
-            lr=0.1,
-            schedule="constant",
-            clip=0.0,
-            ema=0.0,
-            inputs="unit",
-            layout="channels_first",
-            format="float32",
-        ),
+        DECK.but(epochs=100.0, batch=1, optimizer="adam", lr=0.1, momentum=0.9),
         "the lecture's own for hihell: Adam .1, one word a step, a hundred times",
     ),
     "inception_v3": (

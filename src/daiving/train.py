@@ -86,8 +86,7 @@ def fit(
             norm = clipped(weights, recipe.clip)
             value = loss.item()
             if not (math.isfinite(norm) and math.isfinite(value)):
-                what = "loss" if not math.isfinite(value) else "gradient"
-                yield Ended("diverged", state.step, f"the {what} of step {state.step + 1} is not finite")
+                yield diverged(state.step, value)
                 return
             optimizer.step()
             state.step += 1
@@ -103,23 +102,31 @@ def fit(
         seconds = time.perf_counter() - began - paused
 
         state.mean = {name: m for p, m in zip(weights, mean, strict=True) for name in names[id(p)]} if mean else {}
-        live = {name: value.clone() for name, value in net.state_dict().items()}
-        net.load_state_dict(live | state.mean)
-        score = evaluate(net, val)
-        best = math.isfinite(score.loss) and score.loss < min((e.val_loss for e in state.history), default=math.inf)
-        if best:
-            state.best = live | {name: m.clone() for name, m in state.mean.items()}
-        net.load_state_dict(live)
-        state.net, state.optimizer = live, optimizer.state_dict()["state"]
-        share = seen / len(train)
-        done = Epoch(epoch, state.step, loss_sum / labels, score.loss, score.accuracy, seconds, share, best)
-        state.history.append(done)
-        yield done
+        state.optimizer = optimizer.state_dict()["state"]
+        yield close(net, val, state, epoch, loss_sum / labels, seconds, seen / len(train))
         if not state.best:
             yield not_finite(state)
             return
     net.load_state_dict(state.best)
     yield Ended("finished", state.step)
+
+
+def close(
+    net: nn.Module, val: Batches, state: State, epoch: int, train_loss: float, seconds: float, share: float
+) -> Epoch:
+    """Score the net behind an epoch, with its averaged weights if it has any, and bring its state up to date; the net
+    itself goes on as it was."""
+    live = {name: value.clone() for name, value in net.state_dict().items()}
+    net.load_state_dict(live | state.mean)
+    score = evaluate(net, val)
+    best = math.isfinite(score.loss) and score.loss < min((e.val_loss for e in state.history), default=math.inf)
+    if best:
+        state.best = live | {name: m.clone() for name, m in state.mean.items()}
+    net.load_state_dict(live)
+    state.net = live
+    done = Epoch(epoch, state.step, train_loss, score.loss, score.accuracy, seconds, share, best)
+    state.history.append(done)
+    return done
 
 
 def loss_of(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe) -> Tensor:
@@ -160,6 +167,12 @@ def evaluate(net: nn.Module, split: Batches) -> Score:
     net.train(training)
     found = torch.cat(right)
     return Score(loss / len(found), found)
+
+
+def diverged(steps: int, loss: float) -> Ended:
+    """The end of a run behind so many steps, where the loss of the next one, or else its gradient, is not finite."""
+    what = "loss" if not math.isfinite(loss) else "gradient"
+    return Ended("diverged", steps, f"the {what} of step {steps + 1} is not finite")
 
 
 def not_finite(state: State) -> Ended:
