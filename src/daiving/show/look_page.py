@@ -1,16 +1,14 @@
 """One page about a net, or about two side by side: totals, the picture, every stage, every block opened. No script."""
 
-from pathlib import Path
 from typing import Any
 
 from daiving.nodes import Node
-from daiving.show import palette
 from daiving.show.diagrams import block_svg, net_svg, pair_svg
-from daiving.show.look_table import HEADS, below, cells, numbers, rows
-from daiving.show.numbers import mib, shape
+from daiving.show.look_table import below, cells, numbers, rows
+from daiving.show.numbers import shape
+from daiving.show.pages import rendered
 from daiving.show.stages import holds_blocks, is_path, stages, title, what
 
-TEMPLATES = Path(__file__).parent / "templates"
 Look = dict[str, Any]
 
 
@@ -20,22 +18,13 @@ def page(look: Look) -> str:
     One net or two. A row of the account has `block`, `branch`, `reduced` and `direct` (multiply-adds with the 1x1 in
     front and without), `ratio` and `sentence`.
     """
-    from jinja2 import Environment, StrictUndefined  # here and not above: who asks for the table needs none of it
-    from markupsafe import Markup
+    from markupsafe import Markup  # here and not above: who asks for the table needs none of it
 
-    def read(name: str) -> str:
-        return (TEMPLATES / name).read_text(encoding="utf-8")
-
-    nets = [{**net, **shown(net["node"], Markup)} for net in look["nets"]]
+    nets = [{**net, "sizes": [shape(net["input"])], **shown(net["node"], Markup)} for net in look["nets"]]
     pair = ""
     if len(nets) == 2:
         pair = pair_svg(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]), alone=False)
-    jinja = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters |= {"mib": mib, "shape": shape}
-    css = palette.style() + "\n" + read("report.css")
-    return (
-        jinja.from_string(read("look.html")).render(nets=nets, pair=Markup(pair), css=Markup(css), heads=HEADS).lstrip()
-    )
+    return rendered("look.html", nets=nets, pair=Markup(pair), sizes=["input"], one="image")
 
 
 def shown(node: Node, safe: Any) -> Look:

@@ -1,20 +1,17 @@
 """A recurrent net as one picture, and as one page: one cell, the net unrolled, weights, states. No script."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from daiving.rolled import Rolled
-from daiving.show import palette
 from daiving.show.canvas import BOLD, Piece, text, wide
 from daiving.show.cell_picture import cell_key, cell_piece
 from daiving.show.closed import finished
 from daiving.show.equations import equations, signs, weights
-from daiving.show.look_table import HEADS, cells, numbers, rows
-from daiving.show.numbers import mib, shape
+from daiving.show.look_table import cells, numbers, rows
+from daiving.show.numbers import shape
+from daiving.show.pages import rendered
 from daiving.show.unrolled import unrolled_key, unrolled_piece
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def recurrent_svg(nets: Sequence[tuple[str, Rolled]]) -> str:
@@ -59,11 +56,7 @@ def drawn(name: str, net: Rolled, level: float) -> Piece:
 
 def recurrent_page(nets: Sequence[dict[str, Any]]) -> str:
     """The whole page. Each net has `name`, `input` (steps, symbols), `node`, `rolled`, and `states`, an SVG or ""."""
-    from jinja2 import Environment, StrictUndefined  # here and not above: who asks for the table needs none of it
-    from markupsafe import Markup
-
-    def read(name: str) -> str:
-        return (TEMPLATES / name).read_text(encoding="utf-8")
+    from markupsafe import Markup  # here and not above: who asks for the table needs none of it
 
     def picture(piece: Piece, words: str, key: Sequence[tuple[str, str]]) -> Markup:
         return Markup(finished(piece, words, (), False, key))
@@ -80,11 +73,9 @@ def recurrent_page(nets: Sequence[dict[str, Any]]) -> str:
                 "cell": picture(cell_piece(net), f"One step of {one['name']}.", cell_key(net)),
                 "unrolled": picture(unrolled_piece(net), sentence(one["name"], net), unrolled_key(net)),
                 "states": Markup(one["states"]),
-                "rows": [cells(stage, level) for stage, level in rows(node)],
+                "sizes": one["input"],
+                "rows": [(stage.node.aux, cells(stage, level)) for stage, level in rows(node)],
                 "totals": ("in all", "", shape(node.given), *numbers(node)),
             }
         )
-    jinja = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters |= {"mib": mib}
-    css = Markup(palette.style() + "\n" + read("report.css"))
-    return jinja.from_string(read("look_recurrent.html")).render(nets=shown, css=css, heads=HEADS).lstrip()
+    return rendered("look_recurrent.html", nets=shown, sizes=["steps", "symbols"], one="sequence")
