@@ -26,6 +26,13 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def misplaced(path: Path) -> str:
+    """Why no file can stand there, or "". Not by Path.is_dir, which raises for a name that is too long."""
+    if os.path.isdir(path):
+        return "it is a folder"
+    return "" if os.path.isdir(path.parent) else f"there is no folder '{path.parent}'"
+
+
 def saved(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """`write_atomic` for a file that a person asked for: what the disk refuses is a `FixableError`."""
     try:

@@ -84,9 +84,9 @@ class Stack:
             counted = {"step": kept["step"].clone()} if "step" in kept else {}  # the one thing that is not a weight's
             self.optimizer.state[self.trained[number]] = counted | joined
         self.mean = [w.detach().clone() for w in self.trained] if self.recipe.ema else []
+        self.names = [name for name, w in weights.items() if w.requires_grad]
         if self.mean and self.states[0].mean:
-            names = [name for name, w in weights.items() if w.requires_grad]
-            self.mean = [torch.stack([state.mean[name] for state in self.states]) for name in names]
+            self.mean = [torch.stack([state.mean[name] for state in self.states]) for name in self.names]
         self.per_epoch = math.ceil(examples / self.recipe.batch)
         self.total = max(1, round(self.recipe.epochs * self.per_epoch))
 
@@ -150,14 +150,14 @@ class Stack:
         return said
 
     def means(self) -> dict[str, Tensor]:
-        names = [name for name, w in self.weights.items() if w.requires_grad]
-        return dict(zip(names, self.mean, strict=True)) if self.mean else {}
+        return dict(zip(self.names, self.mean, strict=True)) if self.mean else {}
 
     @torch.no_grad()
     def unstack(self, k: int, net: nn.Module) -> None:
         """Put the weights and buffers of member k into `net`."""
+        tensors = self.weights | self.buffers
         for name, t in (*net.named_parameters(), *net.named_buffers()):
-            t.copy_((self.weights | self.buffers)[name][k])
+            t.copy_(tensors[name][k])
 
     def optimizer_of(self, k: int) -> dict[int, dict[str, Tensor]]:
         """The optimizer's tensors of member k, numbered as in a run of its own."""
@@ -183,10 +183,10 @@ def fit(
     gradient is not finite ends as "diverged", and the others go on without noticing. An epoch has no seconds (0): the
     members share them.
     """
-    states = states if states is not None else [State() for _ in nets]
     for net in nets:
         lay_out(net, layout(recipe.here()))
     stack = Stack(nets, recipe, len(train), states)
+    states = stack.states
     for k, state in enumerate(states):
         if state.history and not state.best:  # it was stopped between its last epoch and saying so
             stack.alive[k] = False
@@ -220,12 +220,10 @@ def fit(
 def bring_up(stack: Stack, k: int, net: nn.Module, state: State) -> None:
     """Put member k's weights, means and optimizer where `train.fit` has them behind an epoch."""
     stack.unstack(k, net)
-    means, names = stack.means(), {}
+    means, first = stack.means(), {id(p): name for name, p in net.named_parameters()}
     for name, p in net.named_parameters(remove_duplicate=False):  # tied weights have several names
-        names.setdefault(id(p), name)
-        first = names[id(p)]
-        if first in means:
-            state.mean[name] = means[first][k].clone()
+        if first[id(p)] in means:
+            state.mean[name] = means[first[id(p)]][k].clone()
     state.optimizer = stack.optimizer_of(k)
 
 

@@ -47,11 +47,13 @@ def following(
     """
     check_drawing(length, temperature, top_k, seed)
     read, random = reader(net, window), torch.Generator().manual_seed(seed)
+    # What stands for characters that training never showed is none that could be written.
+    barred = torch.tensor([i for i, symbol in enumerate(symbols) if symbol == UNKNOWN], dtype=torch.int64)
     logits = read(numbers(text, symbols))
     for left in range(length, 0, -1):
         if not logits.isfinite().all():
             raise not_finite()
-        place = drawn(without_unknown(logits, symbols), temperature, top_k, random)
+        place = drawn(logits.index_fill(0, barred, -math.inf), temperature, top_k, random)
         yield symbols[place]
         if left > 1:
             logits = read(torch.tensor([place]))
@@ -100,13 +102,6 @@ def drawn(logits: Tensor, temperature: float, top_k: int, random: torch.Generato
     # From the largest down, so that dividing by a small temperature cannot overflow.
     p = ((logits - logits.max()).double() / temperature).softmax(dim=0)
     return int(torch.multinomial(p, 1, generator=random))
-
-
-def without_unknown(logits: Tensor, symbols: Sequence[str]) -> Tensor:
-    """What stands for characters that training never showed is none that could be written."""
-    if UNKNOWN not in symbols:
-        return logits
-    return logits.index_fill(0, torch.tensor([symbols.index(UNKNOWN)]), -math.inf)
 
 
 def numbers(text: str, symbols: Sequence[str]) -> Tensor:

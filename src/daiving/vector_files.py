@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from daiving.errors import FixableError
-from daiving.files import write_atomic
+from daiving.files import misplaced, write_atomic
 from daiving.vectors import Vectors, counted, reason
 
 CHUNK = 1 << 22  # bytes read at once
@@ -199,10 +199,8 @@ def check_ending(path: Path) -> None:
 
 def check_place(path: Path, read: Sequence[Path]) -> None:
     """Whether a file can be written there, by trying, and without loss: not over what is read, nor over a text."""
-    if os.path.isdir(path):  # not Path.is_dir, which raises for a name that is too long
-        raise no_place(path, "it is a folder")
-    if not os.path.isdir(path.parent):
-        raise no_place(path, f"there is no folder '{path.parent}'")
+    if why := misplaced(path):
+        raise no_place(path, why)
     for one in read:
         if os.path.exists(path) and os.path.exists(one) and os.path.samefile(path, one):
             raise FixableError(

@@ -1,9 +1,10 @@
 """daiving look: the inside of a network, before anything is trained."""
 
 import json
+import os
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from tyro.conf import Positional, UseAppendAction
 from daiving.account import account
 from daiving.commands.flags import arg, parse
 from daiving.errors import FixableError, unknown
-from daiving.files import saved
+from daiving.files import misplaced, saved
 from daiving.nets import NETS
 from daiving.nets.entry import PHOTO
 from daiving.nets.user import is_user_net, user_file
@@ -119,10 +120,9 @@ def written(said: str, form: str, names: Sequence[str], out: Path | None) -> int
     if out is None:
         print(said)
         return 0
-    if not out.parent.is_dir() or out.is_dir():
+    if why := misplaced(out):
         raise FixableError(
-            f"'{out}' cannot be written: "
-            + ("it is a folder." if out.is_dir() else f"there is no folder '{out.parent}'."),
+            f"'{out}' cannot be written: {why}.",
             expected="the name of a file, in a folder that is there.",
             fix="make the folder first, or choose another --out.",
         )
@@ -137,7 +137,7 @@ def form_of(flags: Look) -> str:
     form = flags.form or (ending if ending in ("json", "svg", "html") else "diagram" if ending == "txt" else "table")
     if form not in ENDINGS:
         raise unknown("form", form, ENDINGS)
-    if flags.out and not flags.out.is_dir() and ending not in ENDINGS[form]:
+    if flags.out and not os.path.isdir(flags.out) and ending not in ENDINGS[form]:
         raise FixableError(
             f"'{flags.out}' does not end like a {form}.",
             expected=f"a name that ends in {' or '.join(f'.{one}' for one in ENDINGS[form])}.",
@@ -153,13 +153,7 @@ def seen(text: str, size: str | None) -> dict[str, Any]:
     home = NETS[name].home if name in NETS else PHOTO
     shape = shape_of(size) if size else (options.get("in_channels", home[0]), *[options.get("image_size", home[1])] * 2)
     facts: dict[str, Any] = {"num_classes": home[2], "in_channels": shape[0], "image_size": min(shape[1:])}
-    for key in ("name", "seed", "weights"):  # build's own
-        if key in options:
-            raise FixableError(
-                f"`daiving look` cannot use {key}={given[key]}.",
-                expected="options of the net, on which its shapes and costs depend.",
-                fix=f"leave {key} out.",
-            )
+    check_own(given)
     for key in ("in_channels", "image_size") if size else ():
         if options.get(key, facts[key]) != facts[key]:
             raise FixableError(
@@ -210,6 +204,17 @@ def fails(net: str, shape: tuple[int, ...], error: Exception, takes: str = "imag
 def seen_tree(name: str, shape: tuple[int, ...], node: Node) -> dict[str, Any]:
     rows = [asdict(saving) | {"ratio": saving.ratio, "sentence": saving.sentence} for saving in account(node)]
     return {"name": name, "input": shape, "node": node, "account": rows}
+
+
+def check_own(words: Mapping[str, str], of_seed: str = "") -> None:
+    """Raises `FixableError` for options that are `build`'s own; `of_seed` is what else is to be said of a seed."""
+    for key in ("name", "seed", "weights"):
+        if key in words:
+            raise FixableError(
+                f"`daiving look` cannot use {key}={words[key]}.",
+                expected="options of the net, on which its shapes and costs depend.",
+                fix=f"leave {key} out{of_seed if key == 'seed' else ''}.",
+            )
 
 
 def shape_of(text: str) -> tuple[int, int, int]:

@@ -75,6 +75,7 @@ def trained(net: Named, run: Path) -> tuple[list["Fading"], str]:
     from daiving.files import read_json
     from daiving.memory import fading, last_labels
     from daiving.study.worker import make_net, task_data
+    from daiving.tasks.batches import tight
 
     assert net.trained is not None
     about = read_json(run / "run.json")
@@ -89,8 +90,7 @@ def trained(net: Named, run: Path) -> tuple[list["Fading"], str]:
     x, y = torch.from_numpy(data.test.x), torch.from_numpy(data.test.y)
     labels = last_labels(x, y)
     chosen = (labels >= 0).nonzero()[:TESTED, 0]
-    x, y = x[chosen], labels[chosen]
-    x = x[:, : int((x >= 0).sum(dim=1).max())]
+    x, y = tight(x[chosen], labels[chosen])
     before = make_net(net.trained.arm, data.facts, about["seed"])
     found = [fading("trained", [net.trained.net], x, y), fading("at the start", [before], x, y)]
     return found, f"{net.text}, {len(x)} sequence{'s' * (len(x) > 1)} of its test split"

@@ -54,9 +54,9 @@ def check(flags: Look, form: str) -> None:
             expected="a net that has blocks to open; the cell of a net of sequences is in every picture of it.",
             fix="leave --open out, or write --depth 3.",
         )
-    if len(flags.vs) > (2 if form == "memory" else 0 if form == "states" else 1):
-        if form == "states":
-            raise clash("--vs", "--form states", "one net at a time")
+    if form == "states" and flags.vs:
+        raise clash("--vs", "--form states", "one net at a time")
+    if len(flags.vs) > (2 if form == "memory" else 1):
         raise one_beside(flags)
     for given, flag in ((flags.vs, "--vs"), (flags.input, "--input")):
         if given and flags.run:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daiving.commands.look import check_own
 from daiving.errors import FixableError
 from daiving.nets import NETS
 from daiving.nets.entry import HELLO
@@ -49,13 +50,7 @@ def named(text: str, *, size: str | None, letters: tuple[str, ...], steps: int |
             fix=f"choose another, or look at {name} by itself.",
         )
     given: dict[str, Any] = {key: literal(value) for key, value in words.items()}
-    for key in ("name", "seed", "weights"):  # build's own
-        if key in given:
-            raise FixableError(
-                f"`daiving look` cannot use {key}={words[key]}.",
-                expected="options of the net, on which its shapes and costs depend.",
-                fix=f"leave {key} out" + ("; there is a flag --seed." if key == "seed" else "."),
-            )
+    check_own(words, "; there is a flag --seed")
     symbols, usual, classes = NETS[name].home if name in NETS else HELLO
     facts = {"num_symbols": given.get("num_symbols", symbols), "num_classes": classes, "each_step": True}
     long = steps or usual

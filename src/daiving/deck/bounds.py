@@ -116,8 +116,8 @@ def longer(word: Run, exact: Run) -> str:
 
 
 def above(run: Run) -> list[list[float]]:
-    """How far a run is above the floor, as a line of a picture with log axes: some thirty epochs to each power of "
-    "ten."""
+    """How far a run is above the floor, as a line of a picture with log axes: some thirty epochs to each power of
+    ten."""
     least, epochs, epoch = floor("none", CLASSES), [], 1
     while epoch < len(run.losses):
         epochs.append(epoch)

@@ -19,7 +19,7 @@ from daiving.nets.user import is_user_net, user_file
 
 TASK_FACTS = ("in_channels", "num_classes", "image_size")  # of images: handed to a net that asks for them
 SEQUENCE_FACTS = ("num_symbols", "num_classes", "each_step")  # of sequences, likewise
-ALL_FACTS = (*TASK_FACTS, "num_symbols", "each_step")
+ALL_FACTS = dict.fromkeys((*TASK_FACTS, *SEQUENCE_FACTS))
 
 
 def build(name: str, *, seed: int | None = None, weights: Path | str | None = None, **options: Any) -> nn.Module:

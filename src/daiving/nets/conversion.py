@@ -85,11 +85,7 @@ def from_torch(module: Any) -> Recurrent | Cell:
             fix="write the step with its projection as a cell of your own, and run it with Recurrent.",
         )
     biases = 2 if module.bias else 0
-    make = {
-        RNN: partial(RNN, biases=biases),
-        GRU: partial(GRU, reset="after", update="old", biases=biases),
-        LSTM: partial(LSTM, forget_bias=None, biases=biases),
-    }[family]
+    make = maker(family, biases)
     with torch.random.fork_rng(devices=[]):  # what is drawn here is written over
         if isinstance(module, nn.RNNCellBase):
             net = make(module.input_size, module.hidden_size)
@@ -155,6 +151,15 @@ def to_torch(net: nn.Module) -> nn.Module:
                     twin = next(one for one in (getattr(cell, ours), cell.b, cell.W) if one is not None)
                     theirs.requires_grad_(twin.requires_grad)
     return module.train(net.training)
+
+
+def maker(family: Any, biases: int, *, after: bool = True, peepholes: bool = False) -> Any:
+    """What makes a cell with room for a library's weights, which are written over what it draws."""
+    return {
+        RNN: partial(RNN, biases=biases),
+        GRU: partial(GRU, reset="after" if after else "before", update="old", biases=biases),
+        LSTM: partial(LSTM, forget_bias=None, peepholes=peepholes, biases=biases),
+    }[family]
 
 
 def endings(net: nn.Module) -> Sequence[str]:

@@ -26,7 +26,7 @@ from daiving.errors import FixableError
 from daiving.nets import loops_compiled, loops_torch
 from daiving.nets.axes import transformed
 from daiving.nets.cells import GRU, LSTM, RNN
-from daiving.nets.loops_parts import at_end, over_time
+from daiving.nets.loops_parts import Kept, at_end, over_time
 
 
 def runs(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...]) -> bool:
@@ -101,7 +101,7 @@ class ThroughTime(torch.autograd.Function):
     def forward(
         ctx: Any, loop: Callable, back: Callable, how: Any, x: Tensor, W: Tensor | None, bias: Tensor | None, *rest: Any
     ) -> tuple[Tensor, ...]:
-        kept: list[Tensor] = []
+        kept: Kept = []
         answer = loop(how, kept, x if W is None else F.linear(x, W, bias), *rest)
         lengths = how if isinstance(how, Tensor) else None
         ctx.save_for_backward(x if W is not None else None, W, lengths, *kept)

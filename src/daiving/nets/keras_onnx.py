@@ -11,7 +11,6 @@ ONNX no clip and input_forget=0. Neither library is needed here.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from daiving.errors import FixableError, unknown
 from daiving.nets.axes import shape
 from daiving.nets.cells import GRU, LSTM, RNN
-from daiving.nets.conversion import OURS, alike, cells_of, put, refuse_extras, rows
+from daiving.nets.conversion import OURS, alike, cells_of, maker, put, refuse_extras, rows
 from daiving.nets.recurrent import Recurrent
 
 Whole = int | np.integer
@@ -178,11 +177,7 @@ def build(
     family: Any, read: Sequence[Any], *, biases: int, batch_first: bool, after: bool, peepholes: bool = False
 ) -> Recurrent:
     """One layer of a cell for each entry of `read`: W, U and biases, in our order."""
-    make = {
-        RNN: partial(RNN, biases=biases),
-        GRU: partial(GRU, reset="after" if after else "before", update="old", biases=biases),
-        LSTM: partial(LSTM, forget_bias=None, peepholes=peepholes, biases=biases),
-    }[family]
+    make = maker(family, biases, after=after, peepholes=peepholes)
     W, U = read[0][:2]
     with torch.random.fork_rng(devices=[]):  # what is drawn here is written over
         net = Recurrent(make, W.shape[1], U.shape[1], bidirectional=len(read) == 2, batch_first=batch_first).to(W)

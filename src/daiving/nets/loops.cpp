@@ -11,9 +11,6 @@
 #define W 4
 #define ROWS 4
 #include "loops_kernels.h"
-#undef ISA
-#undef W
-#undef ROWS
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define CHOICE 1
@@ -23,9 +20,6 @@
 #define W 8
 #define ROWS 4
 #include "loops_kernels.h"
-#undef ISA
-#undef W
-#undef ROWS
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")
@@ -33,9 +27,6 @@
 #define W 16
 #define ROWS 8
 #include "loops_kernels.h"
-#undef ISA
-#undef W
-#undef ROWS
 #pragma GCC pop_options
 #endif
 

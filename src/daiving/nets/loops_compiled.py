@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from daiving.nets.loops_parts import Kept, at_their_steps, last, over_time, states
+from daiving.nets.loops_parts import Kept, at_their_steps, last, over_time, room, states
 
 VERSION = 1  # of loops.cpp
 
@@ -106,7 +106,7 @@ def gru_after(
     late = None if late is None else late.contiguous()
     call("gru_after", t, n, hid, kept is not None, new, xs.contiguous(), every, gates, m, U, late)
     if kept is not None:
-        kept += [every, gates, m, U, U.new_empty(0) if late is None else late]
+        kept += [every, gates, m, U, late]
     return every[1:], last(every, None)
 
 
@@ -116,7 +116,7 @@ def gru_after_back(
     gates: Tensor,
     m: Tensor,
     U: Tensor,
-    late: Tensor,
+    late: Tensor | None,
     d_hs: Tensor | None,
     d_last: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
@@ -124,7 +124,7 @@ def gru_after_back(
     d, d_h = m.new_empty(t, n, 4 * hid), first(d_last, every)
     call("gru_after_back", t, n, hid, new, every, gates, m, U, flat(d_hs), d_h, d)
     d_U = over_time(d[:, :, : 3 * hid], every[:-1])
-    d_late = d[:, :, :hid].sum((0, 1)) if len(late) else None
+    d_late = d[:, :, :hid].sum((0, 1)) if late is not None else None
     return d[:, :, hid:], d_h, torch.cat([d_U[hid:], d_U[:hid]]), d_late
 
 
@@ -152,11 +152,6 @@ def gru_before_back(
     call("gru_before_back", t, n, hid, new, every, gates, U, flat(d_hs), d_h, d)
     d_rz, d_n = d.split([2 * hid, hid], 2)
     return d, d_h, torch.cat([over_time(d_rz, every[:-1]), over_time(d_n, shown)])
-
-
-def room(kept: Kept | None, xs: Tensor, n: int, width: int) -> Tensor:
-    """Memory for all steps, or for one where nobody asks for the others later."""
-    return xs.new_empty(len(xs) if kept is not None else 1, n, width)
 
 
 def first(d_last: Tensor | None, every: Tensor) -> Tensor:

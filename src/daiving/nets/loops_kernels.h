@@ -193,3 +193,7 @@ static void gru_before_back(long t, long n, long hid, long fresh, const float *e
 #undef EVERYWHERE
 
 }  // namespace ISA
+
+#undef ISA
+#undef W
+#undef ROWS

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 CACHED = 1 << 16  # numbers: factors are computed for so many at once, and are still in the cache when they are used
-Kept = list[Tensor]  # what a loop leaves for its way back
+Kept = list[Tensor | None]  # what a loop leaves for its way back
 
 
 def states(h: Tensor, steps: int) -> Tensor:
@@ -38,9 +38,19 @@ def at_their_steps(
     return d_all.scatter_add(0, places, d_last[None]), None
 
 
+def room(kept: Kept | None, xs: Tensor, n: int, width: int) -> Tensor:
+    """Memory for all steps, or for one, which is written over, where nobody asks for the others later."""
+    return xs.new_empty(len(xs) if kept is not None else 1, n, width)
+
+
+def span(steps: int, numbers: int) -> int:
+    """The factors of so many steps, `numbers` a step, stay in the cache."""
+    return min(steps, max(1, CACHED // numbers))
+
+
 def spans(steps: int, numbers: int) -> Iterator[tuple[int, int]]:
     """Steps from the last to the first in spans whose factors, so many `numbers` a step, stay in the cache."""
-    size = max(1, CACHED // numbers)
+    size = span(steps, numbers)
     return ((max(0, end - size), end) for end in range(steps, 0, -size))
 
 

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from daiving.nets.loops_parts import (
-    CACHED,
     Kept,
     at_their_steps,
     from_above,
     last,
     over_time,
     plus,
+    room,
+    span,
     spans,
     states,
 )
@@ -62,10 +63,9 @@ def lstm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     t, n, hid = len(xs), *h.shape
     every, cells = states(h, t), states(c, t)
-    room = t if kept is not None else 1  # what nobody asks for later is written over
-    gates, g, squashed = xs.new_empty(room, n, 4 * hid), xs.new_empty(room, n, hid), xs.new_empty(room, n, hid)
+    gates, g, squashed = (room(kept, xs, n, width * hid) for width in (4, 1, 1))
     steps, cs, Ut = every.unbind(0), cells.unbind(0), U.t()
-    views = list(zip(gates, *gates.split(hid, 2), g, squashed, strict=True)) * (1 if room == t else t)
+    views = list(zip(gates, *gates.split(hid, 2), g, squashed, strict=True)) * (1 if kept is not None else t)
     for x, (a, i, f, a_g, o, g_, tanh_c), before, h, c_, c in zip(
         xs.unbind(0), views, steps, steps[1:], cs, cs[1:], strict=False
     ):
@@ -103,7 +103,7 @@ def lstm_back(
     above = from_above(d_hs, g)
     d_h = plus(above[-1], d_last)
     d_c = torch.zeros_like(g[0]) if d_c_last is None else d_c_last
-    factors = g.new_empty(min(t, max(1, CACHED // (n * 4 * hid))), n, 4, hid)
+    factors = g.new_empty(span(t, n * 4 * hid), n, 4, hid)
     for start, end in spans(t, n * 4 * hid):
         i, f, _, o = gates[start:end].split(hid, 2)
         g_, tanh_c = g[start:end], squashed[start:end]
@@ -142,13 +142,13 @@ def gru_after(
 ) -> tuple[Tensor, Tensor]:
     """ā_rz = xs_rz + U_rz h⁻, m = U_n h⁻ + b_Un, n = tanh(xs_n + r ⊙ m)"""
     t, n, hid = len(xs), *h.shape
-    every, room = states(h, t), t if kept is not None else 1
-    product, rz, candidate = (xs.new_empty(room, n, width * hid) for width in (3, 2, 1))
+    every = states(h, t)
+    product, rz, candidate = (room(kept, xs, n, width * hid) for width in (3, 2, 1))
     steps, Ut = every.unbind(0), U.t()
     bias = None if late is None else torch.cat([late.new_zeros(2 * hid), late])
     p_rz, p_n = product.split([2 * hid, hid], 2)
     r, z = rz.split(hid, 2)
-    views = list(zip(product, p_rz, p_n, rz, r, z, candidate, strict=True)) * (1 if room == t else t)
+    views = list(zip(product, p_rz, p_n, rz, r, z, candidate, strict=True)) * (1 if kept is not None else t)
     for x_rz, x_n, (p, p_rz_, m, rz_, r_, z_, n_), before, h in zip(
         *(part.unbind(0) for part in xs.split([2 * hid, hid], 2)), views, steps, steps[1:], strict=False
     ):
@@ -157,7 +157,7 @@ def gru_after(
         torch.addcmul(x_n, r_, m, out=n_).tanh_()
         torch.lerp(before, n_, z_, out=h) if new else torch.lerp(n_, before, z_, out=h)
     if kept is not None:
-        kept += [every, p_n, rz, candidate, U, late if late is not None else U.new_empty(0)]
+        kept += [every, p_n, rz, candidate, U, late]
     return every[1:], last(every, None)
 
 
@@ -168,7 +168,7 @@ def gru_after_back(
     rz: Tensor,
     candidate: Tensor,
     U: Tensor,
-    late: Tensor,
+    late: Tensor | None,
     d_hs: Tensor | None,
     d_last: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
@@ -184,7 +184,7 @@ def gru_after_back(
     to_U, ds = d.view(t, n, 4 * hid)[:, :, : 3 * hid], d.unbind(0)
     U_mrz, reads = torch.cat([U[2 * hid :], U[: 2 * hid]]), to_U.unbind(0)
     d_h = plus(above[-1], d_last)
-    factors = candidate.new_empty(min(t, max(1, CACHED // (n * 4 * hid))), n, 4, hid)
+    factors = candidate.new_empty(span(t, n * 4 * hid), n, 4, hid)
     for start, end in spans(t, n * 4 * hid):
         phi, c, r, z = factors[: end - start], candidate[start:end], *rz[start:end].split(hid, 2)
         w, rest = mixing(new, z)
@@ -199,17 +199,17 @@ def gru_after_back(
             d_h = torch.addcmul(above[k - 1], d_h, rests[k - start]) if k else d_h * rests[0]
             d_h.addmm_(reads[k], U_mrz)
     d_U = over_time(to_U, before)
-    d_late = to_U[:, :, :hid].sum((0, 1)) if len(late) else None
+    d_late = to_U[:, :, :hid].sum((0, 1)) if late is not None else None
     return d.view(t, n, 4 * hid)[:, :, hid:], d_h, torch.cat([d_U[hid:], d_U[:hid]]), d_late
 
 
 def gru_before(new: bool, kept: Kept | None, xs: Tensor, h: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
     """ā_rz = xs_rz + U_rz h⁻, s = r ⊙ h⁻, n = tanh(xs_n + U_n s)"""
     t, n, hid = len(xs), *h.shape
-    every, room = states(h, t), t if kept is not None else 1
-    rz, shown, candidate = (xs.new_empty(room, n, width * hid) for width in (2, 1, 1))
+    every = states(h, t)
+    rz, shown, candidate = (room(kept, xs, n, width * hid) for width in (2, 1, 1))
     steps, (Ut_rz, Ut_n) = every.unbind(0), U.t().split([2 * hid, hid], 1)
-    views = list(zip(rz, *rz.split(hid, 2), shown, candidate, strict=True)) * (1 if room == t else t)
+    views = list(zip(rz, *rz.split(hid, 2), shown, candidate, strict=True)) * (1 if kept is not None else t)
     for x_rz, x_n, (rz_, r, z, s, n_), before, h in zip(
         *(part.unbind(0) for part in xs.split([2 * hid, hid], 2)), views, steps, steps[1:], strict=False
     ):
@@ -241,7 +241,7 @@ def gru_before_back(
     d_rz, d_n = d.split([2 * hid, hid], 2)
     written = list(zip(d_rz.view(t, n, 2, hid), d_rz, d_n, strict=True))
     d_h, both = plus(above[-1], d_last), candidate.new_empty(n, 2, hid)  # δs and δh, side by side
-    d_s, factors = both[:, 0], candidate.new_empty(min(t, max(1, CACHED // (n * 4 * hid))), n, 2, hid)
+    d_s, factors = both[:, 0], candidate.new_empty(span(t, n * 4 * hid), n, 2, hid)
     for start, end in spans(t, n * 4 * hid):
         phi, c, r, z = factors[: end - start], candidate[start:end], *rz[start:end].split(hid, 2)
         w, rest = mixing(new, z)

@@ -137,9 +137,9 @@ class Recurrent(nn.Module):
         if self.fast and not gates and engine.runs(cell, x, state):
             return *engine.through_time(cell, x, state, lengths), [], tuple
         shown = list(step_by_step(cell, x, state, lengths))
-        seen = [torch.stack(field) for field in zip(*shown, strict=True)]
-        carried = seen[: len(state)]
-        last = tuple(one[-1] if lengths is None else at_end(one, lengths) for one in carried)
+        fields = list(zip(*shown, strict=True))
+        seen = [torch.stack(field) for field in (fields if gates else fields[: len(state)])]
+        last = tuple(one[-1] if lengths is None else at_end(one, lengths) for one in seen[: len(state)])
         return seen[0], last, seen if gates else [], type(shown[0])
 
     def states(self, given: State | Tensor | None, x: Tensor) -> list[State]:
@@ -171,7 +171,7 @@ def step_by_step(cell: nn.Module, x: Tensor, state: State, lengths: Tensor | Non
     """What each step shows, the next state first. A sequence that is over keeps its state and shows nothing."""
     carried, step = len(state), state
     # Where tensors have no values, the padding is run through as well: whoever follows the operations masks it.
-    blind = axes.transformed() or torch.compiler.is_compiling() or x.device.type == "meta"
+    blind = not padding.known(x)
     for t, one in enumerate(x.unbind(0)):
         going = None if lengths is None or blind else (lengths > t).nonzero()[:, 0]
         if going is None or len(going) == len(one):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from daiving.errors import FixableError
-from daiving.nets.seq2seq import FixedVector, RNNsearch, Symbols, checked_source
+from daiving.nets.seq2seq import FixedVector, RNNsearch, Symbols, Tensors, checked_source
 
 Net = RNNsearch | FixedVector
 
@@ -36,16 +36,17 @@ def greedy(net: Net, source: Symbols, *, longest: int = 50) -> Answer:
     the net answers NaN.
     """
     source = checked(net, source, longest)
-    return answer(net, source, *follow(net, source, longest))
+    return answer(net, source, *follow(net, source, longest, *net.read(source)))
 
 
 @torch.no_grad()
 def beam_search(net: Net, source: Symbols, *, width: int = 12, longest: int = 50) -> Answer:
     """The most probable answer that `width` beginnings at a time lead to. Raises what `greedy` raises."""
     source = checked(net, source, longest, width)
-    best, best_log_p = follow(net, source, longest)
+    memory, state = net.read(source)
+    best, best_log_p = follow(net, source, longest, memory, state)
     n, rows = len(source), torch.arange(len(source), device=source.device)
-    memory, state = (tuple(one.repeat_interleave(width, 0) for one in part) for part in net.read(source))
+    memory, state = (tuple(one.repeat_interleave(width, 0) for one in part) for part in (memory, state))
     y = source.new_full((n * width,), -1)
     said = source.new_zeros(n, width, 0)
     log_p = best_log_p.new_full((n, width), -torch.inf)
@@ -68,9 +69,8 @@ def beam_search(net: Net, source: Symbols, *, width: int = 12, longest: int = 50
     return answer(net, source, best, best_log_p)
 
 
-def follow(net: Net, source: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """Greedily: n x longest symbols, and ln of their probabilities with their ends."""
-    memory, state = net.read(source)
+def follow(net: Net, source: Tensor, longest: int, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensor]:
+    """Greedily, from what was read: n x longest symbols, and ln of their probabilities with their ends."""
     y = source.new_full((len(source),), -1)
     said, total, done = [], torch.zeros((), device=source.device), torch.zeros_like(y, dtype=torch.bool)
     for i in range(longest + 1):

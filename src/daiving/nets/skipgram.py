@@ -108,9 +108,10 @@ class SkipGram(nn.Module):
 def train(net: SkipGram, corpus: Corpus, settings: Settings) -> Iterator[Epoch]:
     """Train in place; yields after each epoch. Raises `FixableError` where there are no pairs, or no finite loss."""
     cumulated = noise(corpus.counts).cumsum(0)
+    share = kept_share(corpus.counts, settings.subsample)[corpus.ids]
     for number in range(1, settings.epochs + 1):
         draw = generator(settings.seed, "epoch", number)
-        keep = torch.rand(len(corpus.ids), generator=draw) < kept_share(corpus.counts, settings.subsample)[corpus.ids]
+        keep = torch.rand(len(corpus.ids), generator=draw) < share
         ids, sentence = corpus.ids[keep], corpus.sentence[keep]
         losses, count = torch.zeros((), dtype=torch.float64), 0
         for start in range(0, len(ids), STRETCH):

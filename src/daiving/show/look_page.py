@@ -20,7 +20,7 @@ def page(look: Look) -> str:
     """
     from markupsafe import Markup  # here and not above: who asks for the table needs none of it
 
-    nets = [{**net, "sizes": [shape(net["input"])], **shown(net["node"], Markup)} for net in look["nets"]]
+    nets: list[Look] = [{**net, "sizes": [shape(net["input"])], **shown(net["node"], Markup)} for net in look["nets"]]
     pair = ""
     if len(nets) == 2:
         pair = pair_svg(nets[0]["node"], nets[1]["node"], (nets[0]["name"], nets[1]["name"]), alone=False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from daiving.rolled import FADED, Fading
+from daiving.show.text_diagram import cut
 
 FLOOR = 1e-10  # a share below it is drawn, and printed, as if it were this
 WIDTH = 80
@@ -44,10 +45,6 @@ def value(share: float) -> str:
 
 def length(one: Fading, steps: int) -> str:
     return f"beyond {steps - 1}" if one.length is None else f"{one.length} steps"
-
-
-def cut(name: str, width: int) -> str:
-    return name if len(name) <= width else name[: width - 1] + "…"
 
 
 def memory_svg(found: Sequence[Fading], about: str) -> str:

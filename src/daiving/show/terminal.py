@@ -157,7 +157,7 @@ class Board:
         for run, started in self.running.items():
             rows.setdefault(started.packed or run, []).append(started)
         for first, *more in rows.values():
-            told = self.latest.get(self.plan.run_id(first.arm, first.seed))
+            told = self.latest.get(first.run)
             seeds = f"seeds {first.seed} and {len(more)} more" if more else f"seed {first.seed}"
             table.add_row(first.arm.name, seeds, *progress_of(told, first.arm.recipe.epochs, self.examples))
         open_ = [c for c in self.comparisons if not c.verdict]

@@ -83,10 +83,10 @@ def execute(
     sizes = dict.fromkeys((arm.name for arm in plan.arms), 1)
     for arm in plan.arms if pack > 1 else ():
         if sum(one is arm for one, _ in todo) > 1:
-            reason = apart(arm, task, lab.study(plan.id))
-            sizes[arm.name] = 1 if reason else pack
-            if reason:
+            if reason := apart(arm, task, lab.study(plan.id)):
                 yield Noted(f"The runs of '{arm.name}' are not packed: {reason}.")
+            else:
+                sizes[arm.name] = pack
     workers: list[Worker] = []
     tries: Counter[str] = Counter()
     alone: set[str] = set()  # were packed, and did not come to their end
@@ -123,12 +123,14 @@ def execute(
                 if not over:
                     continue
                 workers.remove(worker)
-                if worker.runs and "error" in worker.last_words:
+                if not worker.runs:
+                    continue
+                if "error" in worker.last_words:
                     raise RunFailed(**worker.last_words["error"])
-                if worker.runs and worker.packed:
+                if worker.packed:
                     alone |= worker.runs.keys()
                     yield Noted(f"{len(worker.runs)} packed runs of '{worker.arm.name}' go on alone: {why(worker)}.")
-                elif worker.runs and (worker.last_words or tries[worker.folder.name] >= TRIES):
+                elif worker.last_words or tries[worker.folder.name] >= TRIES:
                     raise failure(worker)  # else it was killed: once more
             todo = wanted(plan, results)
             still = {plan.run_id(arm, seed) for arm, seed in todo}

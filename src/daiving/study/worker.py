@@ -21,7 +21,7 @@ from daiving.events import Ended, Epoch, Event
 from daiving.files import read_json, write_atomic, write_json
 from daiving.nets import loops_compiled
 from daiving.nets.axes import check_axes
-from daiving.nets.build import build
+from daiving.nets.build import SEQUENCE_FACTS, build
 from daiving.nets.layers import Scores
 from daiving.nets.user import source_hash
 from daiving.study.keep import keep, resume, write_tensors
@@ -182,7 +182,7 @@ def probe(task: dict[str, Any], arm: dict[str, Any]) -> dict[str, int]:
 
 
 def misfit(arm: Arm, what: str, expected: str, facts: Mapping[str, int]) -> FixableError:
-    names = ("num_symbols", "num_classes", "each_step") if "num_symbols" in facts else ("num_classes", "in_channels")
+    names = SEQUENCE_FACTS if "num_symbols" in facts else ("num_classes", "in_channels")
     return FixableError(
         f"The net of the arm '{arm.name}', {arm.label}, {what}.",
         expected=f"{expected}.",

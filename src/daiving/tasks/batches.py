@@ -84,27 +84,5 @@ def shifted(x: Tensor, most: int, random: torch.Generator) -> Tensor:
 
 
 def scale(examples: Examples) -> tuple[float, float]:
-    """Mean and standard deviation over all pixels of a split, on the scale 0 to 1; 0 and 1 for sequences.
-
-    Raises `FixableError` when every pixel is alike: there is nothing to learn from.
-    """
-    if examples.x.dtype == np.int64:
-        return 0.0, 1.0
-    if examples.x.dtype != np.uint8:
-        mean, deviation = float(examples.x.mean(dtype=np.float64)), float(examples.x.std(dtype=np.float64))
-        return checked(mean, deviation)
-    counts = np.bincount(examples.x.reshape(-1), minlength=256)  # exact, and needs no copy in float
-    level = np.arange(256) / 255
-    mean = float((counts * level).sum() / counts.sum())
-    deviation = float(np.sqrt((counts * (level - mean) ** 2).sum() / counts.sum()))
-    return checked(mean, deviation)
-
-
-def checked(mean: float, deviation: float) -> tuple[float, float]:
-    if not deviation > 0:
-        raise FixableError(
-            "Every pixel of the training images has the same value.",
-            expected="images that differ from one another.",
-            fix="look at the files: a wrong export often gives black images.",
-        )
-    return mean, deviation
+    """`Examples.scale`."""
+    return examples.scale

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,10 +23,35 @@ class Examples:
     def __len__(self) -> int:
         return len(self.y)
 
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation over all pixels of a split, on the scale 0 to 1; 0 and 1 for sequences.
+
+        Raises `FixableError` when every pixel is alike: there is nothing to learn from.
+        """
+        if self.x.dtype == np.int64:
+            return 0.0, 1.0
+        if self.x.dtype != np.uint8:
+            return checked(float(self.x.mean(dtype=np.float64)), float(self.x.std(dtype=np.float64)))
+        counts = np.bincount(self.x.reshape(-1), minlength=256)  # exact, and needs no copy in float
+        level = np.arange(256) / 255
+        mean = float((counts * level).sum() / counts.sum())
+        return checked(mean, float(np.sqrt((counts * (level - mean) ** 2).sum() / counts.sum())))
+
     @property
     def scored(self) -> int:
         """How many labels count in the loss and in the accuracy."""
         return int((self.y >= 0).sum())
+
+
+def checked(mean: float, deviation: float) -> tuple[float, float]:
+    if not deviation > 0:
+        raise FixableError(
+            "Every pixel of the training images has the same value.",
+            expected="images that differ from one another.",
+            fix="look at the files: a wrong export often gives black images.",
+        )
+    return mean, deviation
 
 
 @dataclass(frozen=True)

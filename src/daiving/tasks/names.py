@@ -61,9 +61,9 @@ def counts_note(names: int, nations: int, again: int, shared: int) -> tuple[str,
 
 def padded(names: list[str], symbols: tuple[str, ...], width: int) -> np.ndarray:
     """Names one below the other, n x width, -1 behind each."""
+    lengths = np.array([len(name) for name in names])
     x = np.full((len(names), width), -1, dtype=np.int64)
-    for row, name in zip(x, names, strict=True):
-        row[: len(name)] = encoded(name, symbols)
+    x[np.arange(width) < lengths[:, None]] = encoded("".join(names), symbols)
     return x
 
 
